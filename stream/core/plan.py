@@ -1,0 +1,55 @@
+"""What the scorer is asked, and what it answers. Pure data between the engine and the model.
+
+A *segment* is a run of consecutive steps of one user: it starts from the (h, c) kept in a pool row,
+or from zero, and its steps are run in waves: wave 0 is the first step of every segment, wave 1 the
+second, ... A segment is at most 2 L steps long, since a user's state is rebuilt from zero every L
+events (see docs/engine.md).
+"""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.core.layout import Records
+
+
+class Plan(NamedTuple):
+    """N steps in S segments, B rows to score. The scorer may keep no reference after answering."""
+
+    steps: Records  # (N,) STEP, copies
+    gap_ms: npt.NDArray[np.int64]  # (N,) time since the step before in the window; -1: no such step
+    segment: npt.NDArray[np.int32]  # (N,) index of the step's segment
+    wave: npt.NDArray[np.int32]  # (N,) position in its segment
+    pool_in: npt.NDArray[np.int32]  # (S,) pool row to start from; -1: zero state
+    pool_out: npt.NDArray[np.int32]  # (S,) pool row that receives the final (h, c); -1: none
+    row_step: npt.NDArray[np.int32]  # (B,) index of the step after which the row is scored
+    head: npt.NDArray[np.float32]  # (B, F) head features, raw: stream.core.features.HEAD_FEATURES
+    context: npt.NDArray[np.uint32]  # (B, 3) hashes of channel, device, region; 0: not given
+    recent: npt.NDArray[np.uint64]  # (B, W) item hashes to leave out, 0: none; (B, 0) when off
+
+
+class Scores(NamedTuple):
+    """One row per row of the plan, in its order."""
+
+    next_event: npt.NDArray[np.float32]  # (B, 3) probabilities by event type, each row sums to 1
+    purchase: npt.NDArray[np.float32]  # (B,) probability within the bundle's purchase horizon
+    hazard: npt.NDArray[np.float32]  # (B, 8) P(active in bin | silent until it), in (0, 1)
+    items: npt.NDArray[np.int32]  # (B, K) item indices of the bundle, best first; K = 0: no list
+    item_scores: npt.NDArray[np.float32]  # (B, K) descending
+
+
+class Scorer(Protocol):
+    """Runs plans. Calls come one at a time, from one thread, in the order of the plans."""
+
+    def open(self, partition: int, hidden_rows: int) -> None:
+        """Make the (h, c) pool of one engine, all zero."""
+
+    def close(self, partition: int) -> None:
+        """Drop the pool of one engine."""
+
+    def score(self, partition: int, plan: Plan) -> Scores:
+        """Score the rows of a plan and keep the final states that it asks to keep.
+
+        Every pool_in row is read before any pool_out row is written.
+        """

@@ -1,0 +1,210 @@
+"""Settings: flags over environment (FORECART_NAME) over file (TOML) over defaults; checked at start.
+
+One flat, frozen table: each field has a unit in its name, a default, and a line of help that
+`forecart worker --help`, the docs and the tests read. `load` raises SettingsError with one line.
+"""
+
+import dataclasses
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from stream.core.config import DAY_MS, EngineConfig
+
+ENV_PREFIX = "FORECART_"
+FILE_DEFAULT = "forecart.toml"
+
+
+class SettingsError(ValueError):
+    """A setting is unknown, unreadable, or contradicts another. The message is for the user."""
+
+
+def _f(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+def _state_home() -> str:
+    return os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a deployment may set. Names are flags with dashes, FORECART_UPPER in the environment."""
+
+    # Kafka
+    broker: str = _f("", "host:port[,host:port] of Kafka; empty: the embedded one")
+    topic_prefix: str = _f("", "put before every topic's name")
+    group: str = _f("forecart", "consumer group and application id")
+    partitions: int = _f(4, "partitions of a topic that `topics apply` creates")
+    replication: int = _f(1, "replicas of a topic that `topics apply` creates")
+    instance: int = _f(-1, "number of this worker, its static identity; -1: the lowest free")
+    standby_replicas: int = _f(0, "workers beside the owner that keep a partition's state warm")
+    state_dir: str = _f("", "folder for locks and the embedded broker; empty: the user's state dir")
+    # Order and buffers
+    batch_events_max: int = _f(8192, "rows that one engine step takes at most")
+    buffer_bytes_max: int = _f(32 << 20, "fetched, unapplied bytes per partition number")
+    chunk_bytes_max: int = _f(1 << 20, "bytes fetched per partition and request")
+    event_bytes_max: int = _f(1 << 20, "a larger value is a dead letter")
+    fetch_wait_ms: int = _f(20, "how long the broker may hold an empty fetch")
+    merge_wait_ms: int = _f(5, "how long rows wait for a topic that is caught up")
+    merge_hold_s: float = _f(10.0, "how long rows wait for a topic that is behind")
+    # Commit
+    guarantee: str = _f("exactly_once", "of outputs: exactly_once or at_least_once")
+    commit_interval_ms: int = _f(500, "time from a commit to the next")
+    commit_events_max: int = _f(100_000, "rows in a transaction at most")
+    commit_bytes_max: int = _f(64 << 20, "bytes produced in a transaction at most, about")
+    batch_deadline_s: float = _f(4.0, "an engine step that takes longer stops the worker")
+    commit_deadline_s: float = _f(8.0, "a commit that takes longer stops the worker")
+    transaction_timeout_s: float = _f(10.0, "after which the broker aborts a transaction")
+    session_timeout_s: float = _f(15.0, "without heartbeat, until the group gives partitions away")
+    rebalance_timeout_s: float = _f(60.0, "a worker may take to hand its partitions over")
+    # State
+    window_steps: int = _f(32, "W: steps kept per user")
+    users_max: int = _f(500_000, "users per partition; beyond it the least active is evicted")
+    hidden_users_max: int = _f(100_000, "users per partition whose LSTM state is kept warm")
+    user_ttl_days: float = _f(90.0, "shop time without activity until a user is dropped")
+    # Events
+    skew_ms_max: int = _f(86_400_000, "largest clock skew of a client that is corrected")
+    future_ms_max: int = _f(300_000, "an event further ahead of its record is from_future")
+    watermark_jump_ms_max: int = _f(2 * DAY_MS, "a larger jump waits for three users")
+    source_gap_ms_max: int = _f(3_600_000, "one advance adds at most this to shop time")
+    bucket_ms: int = _f(600_000, "shop time between churn sweeps")
+    dead_letter_bytes_max: int = _f(1 << 20, "a longer original is cut, and marked so")
+    dead_letters_per_minute_max: int = _f(60_000, "above it the partition is slowed down")
+    # Churn
+    churn_enter: float = _f(0.70, "an alert fires from this churn probability")
+    churn_leave: float = _f(0.50, "a user may fire again once at or below this")
+    churn_high: float = _f(0.90, "level high_risk from this")
+    churn_horizon_days: float = _f(7.0, "silence that counts as churn")
+    churn_events_min: int = _f(5, "steps below which a user has no churn score")
+    # Model
+    bundle: str = _f("", "folder of the model bundle; empty: the one that is shipped")
+    provider: str = _f("prefer", "of ONNX Runtime: require (CUDA), prefer (CUDA) or cpu")
+    items_top: int = _f(10, "items in a prediction; 0: none (profile step)")
+    exclude_recent: bool = _f(True, "leave the user's own recent items out of the list")
+    # Operation
+    web_port: int = _f(6066, "of /metrics, /healthz and /readyz; 0: a free one; -1: none")
+    web_bind: str = _f("127.0.0.1", "address that the web server listens on")
+    log_level: str = _f("INFO", "DEBUG, INFO, WARNING or ERROR")
+
+    def __post_init__(self) -> None:
+        """Check ranges and the relations between limits."""
+        rules = (
+            (self.guarantee in {"exactly_once", "at_least_once"}, "guarantee"),
+            (self.provider in {"require", "prefer", "cpu"}, "provider"),
+            (self.log_level in {"DEBUG", "INFO", "WARNING", "ERROR"}, "log_level"),
+            (self.partitions >= 1, "partitions >= 1"),
+            (self.replication >= 1, "replication >= 1"),
+            (self.instance >= -1, "instance >= -1"),
+            (1 <= self.batch_events_max <= 65_536, "1 <= batch_events_max <= 65536"),
+            (self.event_bytes_max <= self.chunk_bytes_max <= self.buffer_bytes_max,
+             "event_bytes_max <= chunk_bytes_max <= buffer_bytes_max"),
+            (self.commit_interval_ms >= 10, "commit_interval_ms >= 10"),
+            (self.batch_events_max <= self.commit_events_max,
+             "batch_events_max <= commit_events_max"),
+            (0 < self.batch_deadline_s < self.commit_deadline_s < self.transaction_timeout_s
+             < self.session_timeout_s < self.rebalance_timeout_s,
+             "batch_deadline_s < commit_deadline_s < transaction_timeout_s < session_timeout_s"
+             " < rebalance_timeout_s"),
+            (0 <= self.items_top <= 100, "0 <= items_top <= 100"),
+            (-1 <= self.web_port <= 65_535, "-1 <= web_port <= 65535"),
+        )
+        for holds, rule in rules:
+            if not holds:
+                name = rule.split()[0]
+                value = getattr(self, name, None)
+                raise SettingsError(f"setting {name}={value!r}: must hold: {rule}")
+
+    def topic(self, name: str) -> str:
+        """Name of a topic on the broker."""
+        return self.topic_prefix + name
+
+    @property
+    def state_path(self) -> Path:
+        """Folder for locks and the embedded broker."""
+        return Path(self.state_dir or Path(_state_home()) / "forecart")
+
+    def engine(self, refresh_steps: int, hazard_edges_ms: tuple[int, ...]) -> EngineConfig:
+        """Engine settings, with what the bundle decides. Raises SettingsError."""
+        try:
+            return EngineConfig(
+                window_steps=self.window_steps,
+                refresh_steps=refresh_steps,
+                users_max=self.users_max,
+                hidden_users_max=self.hidden_users_max,
+                user_ttl_ms=int(self.user_ttl_days * DAY_MS),
+                future_ms_max=self.future_ms_max,
+                watermark_jump_ms_max=self.watermark_jump_ms_max,
+                source_gap_ms_max=self.source_gap_ms_max,
+                bucket_ms=self.bucket_ms,
+                churn_enter=self.churn_enter,
+                churn_leave=self.churn_leave,
+                churn_high=self.churn_high,
+                churn_horizon_ms=int(self.churn_horizon_days * DAY_MS),
+                churn_events_min=self.churn_events_min,
+                exclude_recent=self.exclude_recent and self.items_top > 0,
+                hazard_edges_ms=hazard_edges_ms,
+            )
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
+
+
+def load(
+    flags: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+    file: Path | None = None,
+) -> Settings:
+    """Build the settings. Raises SettingsError on an unknown name or a value that does not fit."""
+    environ = os.environ if environ is None else environ
+    known = get_type_hints(Settings)
+    values: dict[str, Any] = {}
+    path = file or Path(environ.get(ENV_PREFIX + "SETTINGS", FILE_DEFAULT))
+    if file is not None or path.exists():
+        values.update(_from_file(path, known))
+    for name, kind in known.items():
+        text = environ.get(ENV_PREFIX + name.upper())
+        if text is not None:
+            values[name] = _parse(name, text, kind)
+    for name, value in (flags or {}).items():
+        if value is not None:
+            values[name] = value
+    try:
+        return Settings(**values)
+    except TypeError as error:
+        raise SettingsError(str(error)) from error
+
+
+def _from_file(path: Path, known: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"settings file {path}: {error}") from error
+    for name, value in values.items():
+        if name not in known:
+            raise SettingsError(f"settings file {path}: unknown setting {name!r}")
+        if not isinstance(value, known[name]) and not (
+            known[name] is float and isinstance(value, int)
+        ):
+            raise SettingsError(f"settings file {path}: {name}={value!r} is no {known[name].__name__}")
+    return values
+
+
+def _parse(name: str, text: str, kind: type) -> Any:
+    if kind is bool:
+        words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+        if text.lower() not in words:
+            raise SettingsError(f"{ENV_PREFIX}{name.upper()}={text!r} is neither true nor false")
+        return words[text.lower()]
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise SettingsError(f"{ENV_PREFIX}{name.upper()}={text!r} is no {kind.__name__}") from error
+
+
+def names_with_help() -> list[tuple[str, type, Any, str]]:
+    """Name, type, default and help of every setting, in order."""
+    kinds = get_type_hints(Settings)
+    return [(f.name, kinds[f.name], f.default, f.metadata["help"]) for f in dataclasses.fields(Settings)]
