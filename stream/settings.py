@@ -192,6 +192,14 @@ def _from_file(path: Path, known: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
+def parse_value(name: str, text: str) -> Any:
+    """Read a setting's value from text. Raises SettingsError on an unknown name or a bad value."""
+    kinds = get_type_hints(Settings)
+    if name not in kinds:
+        raise SettingsError(f"unknown setting {name!r}")
+    return _parse(name, text, kinds[name])
+
+
 def _parse(name: str, text: str, kind: type) -> Any:
     if kind is bool:
         words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}

@@ -1,0 +1,48 @@
+"""The options that every command shares: --broker, --settings, and --set NAME=VALUE."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stream.settings import Settings, SettingsError, load, parse_value
+
+
+def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `settings: Settings`, built from flags, environment and file."""
+
+    @click.option("--broker", help="host:port of Kafka; default: the embedded broker.")
+    @click.option("--settings", "settings_file", type=click.Path(path_type=Path),
+                  help="TOML file; default: forecart.toml where there is one.")
+    @click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE",
+                  help="Any setting by its name, e.g. --set commit_interval_ms=100.")
+    @functools.wraps(function)
+    def wrapped(
+        *args: Any,
+        broker: str | None,
+        settings_file: Path | None,
+        pairs: tuple[str, ...],
+        **kwargs: Any,
+    ) -> Any:
+        try:
+            settings = settings_from(broker, settings_file, pairs)
+        except SettingsError as error:
+            raise click.ClickException(str(error)) from error
+        return function(*args, settings=settings, **kwargs)
+
+    return wrapped
+
+
+def settings_from(
+    broker: str | None, settings_file: Path | None, pairs: tuple[str, ...]
+) -> Settings:
+    """Build settings from the shared options. Raises SettingsError."""
+    flags: dict[str, Any] = {"broker": broker}
+    for pair in pairs:
+        name, separator, text = pair.partition("=")
+        if not separator:
+            raise SettingsError(f"--set {pair!r}: write NAME=VALUE")
+        flags[name] = parse_value(name, text)
+    return load(flags, file=settings_file)
