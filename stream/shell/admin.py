@@ -1,0 +1,216 @@
+"""Bring a broker's topics in line with the contract, and say where they are not.
+
+Rules of the room: the table is stream/wire/topics.py, here is only how a broker is told. Topics
+are created and their settings altered; the number of partitions of a topic that exists is never
+changed, since every user would move. Every request has a deadline.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import Future  # noqa: TC003
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+
+from stream.settings import Settings
+from stream.shell.reader import REACH_S, BrokerError, cause_of, quiet_logger, unreachable
+from stream.wire.topics import TABLE, Topic
+
+REQUEST_S = 15.0
+
+
+class TopicsError(ValueError):
+    """The broker's topics cannot be used as they are. The message says the cure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One way in which a topic is not what the contract says."""
+
+    topic: str  # with the prefix
+    what: str  # "missing", "partitions", "replication" or the name of a setting
+    found: str
+    wanted: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A topic as the broker has it."""
+
+    partitions: int
+    replication: int
+    configs: dict[str, str]
+
+
+class TopicAdmin:
+    """Creates, alters, describes and deletes the topics of one deployment."""
+
+    def __init__(self, bootstrap: str, settings: Settings, reach_s: float = REACH_S) -> None:
+        """Connect. Raises BrokerError within `reach_s`."""
+        self._bootstrap = bootstrap
+        self._settings = settings
+        self._error = ""
+        self._admin = AdminClient(
+            {"bootstrap.servers": bootstrap, "error_cb": self._remember}, logger=quiet_logger()
+        )
+        try:
+            self._admin.list_topics(timeout=reach_s)
+        except KafkaException as error:
+            self._admin.poll(0)
+            raise BrokerError(unreachable(bootstrap, reach_s, self._error)) from error
+
+    def find(self) -> dict[str, Found]:
+        """Describe those of our topics that exist, by their name on the broker."""
+        cluster = self._admin.list_topics(timeout=REQUEST_S)
+        names = [self._settings.topic(topic.name) for topic in TABLE]
+        names = [name for name in names if name in cluster.topics]
+        if not names:
+            return {}
+        resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+        answers = self._admin.describe_configs(resources, request_timeout=REQUEST_S)
+        configs = {resource.name: self._done(future) for resource, future in answers.items()}
+        found = {}
+        for name in names:
+            partitions = cluster.topics[name].partitions
+            found[name] = Found(
+                partitions=len(partitions),
+                replication=min(len(part.replicas) for part in partitions.values()),
+                configs={key: entry.value for key, entry in configs[name].items()},
+            )
+        return found
+
+    def differences(self) -> list[Difference]:
+        """Compare the broker with the contract."""
+        found = self.find()
+        differences: list[Difference] = []
+        for topic in TABLE:
+            name = self._settings.topic(topic.name)
+            if name in found:
+                differences += self._compare(name, topic, found[name])
+            else:
+                differences.append(Difference(name, "missing", "no topic", "a topic"))
+        return differences
+
+    def apply(self) -> list[str]:
+        """Create and alter until the contract holds; say what was done, a line each.
+
+        Raises TopicsError where that would take another number of partitions.
+        """
+        found = self.find()
+        refuse_partitions(found, self._settings)
+        done: list[str] = []
+        missing = [t for t in TABLE if self._settings.topic(t.name) not in found]
+        if missing:
+            done += self._create(missing)
+        for topic in TABLE:
+            name = self._settings.topic(topic.name)
+            if name in found:
+                done += self._alter(name, topic, found[name])
+        return done
+
+    def delete(self) -> list[str]:
+        """Delete those of our topics that exist; returns their names."""
+        names = list(self.find())
+        if names:
+            for future in self._admin.delete_topics(names, request_timeout=REQUEST_S).values():
+                self._done(future)
+        return names
+
+    def _create(self, topics: Sequence[Topic]) -> list[str]:
+        settings = self._settings
+        wanted = [
+            NewTopic(
+                settings.topic(topic.name),
+                num_partitions=settings.partitions,
+                replication_factor=settings.replication,
+                config=topic.configs(settings.replication),
+            )
+            for topic in topics
+        ]
+        done = []
+        for name, future in self._admin.create_topics(wanted, request_timeout=REQUEST_S).items():
+            try:
+                future.result()
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # a worker beside us
+                    raise self._failed(error) from error
+            done.append(f"created {name}: {settings.partitions} partitions")
+        return done
+
+    def _alter(self, name: str, topic: Topic, found: Found) -> list[str]:
+        changes = [
+            difference
+            for difference in self._compare(name, topic, found)
+            if difference.what not in {"partitions", "replication"}
+        ]
+        if not changes:
+            return []
+        entries = [
+            ConfigEntry(change.what, change.wanted, incremental_operation=AlterConfigOpType.SET)
+            for change in changes
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
+        answers = self._admin.incremental_alter_configs([resource], request_timeout=REQUEST_S)
+        for future in answers.values():
+            self._done(future)
+        return [f"altered {name}: {c.what} {c.found} -> {c.wanted}" for c in changes]
+
+    def _compare(self, name: str, topic: Topic, found: Found) -> list[Difference]:
+        settings = self._settings
+        pairs = [
+            ("partitions", str(found.partitions), str(settings.partitions)),
+            ("replication", str(found.replication), str(settings.replication)),
+        ]
+        for key, wanted in topic.configs(settings.replication).items():
+            pairs.append((key, found.configs.get(key, ""), wanted))
+        return [
+            Difference(name, what, have, wanted)
+            for what, have, wanted in pairs
+            if sorted(have.split(",")) != sorted(wanted.split(","))
+        ]
+
+    def _done(self, future: Future[Any]) -> Any:
+        try:
+            return future.result()
+        except KafkaException as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: KafkaException) -> BrokerError:
+        return BrokerError(f"Kafka at {self._bootstrap} refuses: {error.args[0].str()}")
+
+    def _remember(self, error: KafkaError) -> None:
+        self._error = cause_of(error)
+
+
+def refuse_partitions(found: dict[str, Found], settings: Settings) -> None:
+    """Raise TopicsError, with the cure, unless every topic has the partitions of the settings."""
+    counts = {name: topic.partitions for name, topic in found.items()}
+    wrong = {name: count for name, count in counts.items() if count != settings.partitions}
+    if not wrong:
+        return
+    listed = ", ".join(f"{name} has {count}" for name, count in sorted(wrong.items())[:3])
+    listed += f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+    same = set(counts.values())
+    if len(same) == 1:
+        cure = (
+            f"run with --set partitions={same.pop()}, or take new topics with"
+            " --set topic_prefix=NAME-"
+        )
+    else:
+        most = max(counts.values())
+        cure = (
+            f"take new topics with --set topic_prefix=NAME-, or, before the first event is in them,"
+            f" give each {most} partitions (`kafka-topics.sh --alter`) and --set partitions={most}"
+        )
+    raise TopicsError(
+        f"partitions must be {settings.partitions} in every topic, since a user's events and state"
+        f" share a number: {listed}. Partitions of a topic in use cannot be changed: {cure}"
+    )
