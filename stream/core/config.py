@@ -27,6 +27,7 @@ class EngineConfig:
     bucket_ms: int = 600_000  # shop time between sweeps
     forget_keep_ms: int = 8 * DAY_MS  # event time for which a forgotten user's hash is kept
     forgotten_max: int = 100_000  # hashes kept; beyond it the oldest goes
+    hash_key: bytes = b"forecart"  # of the keyed hash by which a forgotten user is remembered
     churn_enter: float = 0.70
     churn_leave: float = 0.50
     churn_high: float = 0.90  # level high_risk from here

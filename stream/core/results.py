@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from stream.core.layout import EVENT, STEP, Records
 from stream.core.plan import Plan, Scores
@@ -74,7 +75,10 @@ class Applied:
     rows: Records  # (r,) ROW, the rows taken from the batch by this call
     rows_next: int  # index in the batch of the first row not taken; len(batch.events): all taken
     plan: Plan
-    slots: np.ndarray  # (B,) int32 slot of each scored row  # type: ignore[type-arg]
+    scored: Records  # (B,) stream.core.work.SCORED
+    alerts: Records  # (k,) ALERT of users dropped on the way
+    alert_keys: list[bytes]
+    sweep: bool  # the next row waits for a sweep, which `settle` makes
 
 
 @dataclass(slots=True)
@@ -82,7 +86,7 @@ class Settled:
     """The end of some rows: what is published of them."""
 
     rows: Records  # (r,) ROW
-    churn: np.ndarray  # (B,) float32 churn probability, -1: insufficient history  # type: ignore[type-arg]
+    churn: npt.NDArray[np.float32]  # (B,) churn probability; -1: insufficient history
     scores: Scores
     alerts: Records  # (k,) ALERT, in the order in which they are published
     alert_keys: list[bytes]

@@ -1,0 +1,18 @@
+"""How a hot loop is compiled: one decorator, so that every kernel has the same rules.
+
+A compiled function is a plain loop over arrays, without `self`, that releases the interpreter lock.
+Its plain twin is `function.py_func`; its oracle stands in tests/oracle. See docs/adr/0002.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def compiled(function: F) -> F:
+    """Compile on first use, kept on disk for the next start."""
+    kernel: F = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    return kernel

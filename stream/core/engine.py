@@ -1,0 +1,330 @@
+"""One engine: the state of one partition number, and the one door through which it changes.
+
+    apply(batch) -> Applied      rows into the state, and a plan for the model
+    settle(applied, scores)      scores into the state; alerts; the sweep that the next row waits for
+    take_touched()               what the changelog must hold, for the prefix of rows settled so far
+
+`apply` and `settle` take turns. What is given back is copied: the engine keeps no reference.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.core.apply import CREATED, FORGOTTEN, SWEEP, apply_rows
+from stream.core.churn import ChurnRules
+from stream.core.config import EngineConfig
+from stream.core.due import DueIndex
+from stream.core.forgotten import Forgotten
+from stream.core.layout import Records
+from stream.core.plan import Plan, Scores
+from stream.core.results import ALERT, Applied, Batch, Settled
+from stream.core.settle import settle_rows, sweep_users
+from stream.core.state import State, grown, link_newest, new_state
+from stream.core.work import ApplyRules, new_work
+
+SLOTS_START = 1024
+
+
+@dataclass(slots=True)
+class Touched:
+    """What changed since the last commit."""
+
+    slots: npt.NDArray[np.int64]  # (k,) users to write
+    keys: list[bytes]  # (k,)
+    gone: list[bytes]  # keys to delete
+    forgotten: dict[bytes, int | None]  # hash -> time; None: delete
+
+
+class Engine:
+    """The users of one partition number. Not safe for several threads."""
+
+    def __init__(self, config: EngineConfig, partition: int, rows_max: int = 8192) -> None:
+        self.config = config
+        self.partition = partition
+        self.state: State = new_state(
+            min(SLOTS_START, config.users_max), config.window_steps, config.hidden_users_max
+        )
+        self._rows_max = rows_max
+        self._slots: dict[bytes, int] = {}
+        self._keys: list[bytes | None] = [None] * len(self.state.users)
+        self._gone: dict[bytes, None] = {}
+        self._due = DueIndex(config.bucket_ms)
+        self._forgotten = Forgotten(config.hash_key, config.forgotten_max, config.forget_keep_ms)
+        self._work = new_work(
+            rows_max, config.window_steps, config.refresh_steps, config.exclude_recent
+        )
+        self._locals_of = np.full(len(self.state.users), -1, np.int32)
+        self._pending = False
+        self._apply_rules = ApplyRules(
+            refresh_steps=config.refresh_steps,
+            future_ms_max=config.future_ms_max,
+            jump_ms_max=config.watermark_jump_ms_max,
+            gap_ms_max=config.source_gap_ms_max,
+            bucket_ms=config.bucket_ms,
+            events_min=config.churn_events_min,
+            exclude_recent=config.exclude_recent,
+        )
+        self._churn_rules = ChurnRules(
+            enter=config.churn_enter,
+            leave=config.churn_leave,
+            high=config.churn_high,
+            horizon_ms=config.churn_horizon_ms,
+            events_min=config.churn_events_min,
+            ttl_ms=config.user_ttl_ms,
+            edges_ms=np.array(config.hazard_edges_ms, np.int64),
+        )
+
+    # -- rows
+
+    def run(self, batch: Batch, score: Callable[[Plan], Scores]) -> list[Settled]:
+        """Apply and settle a whole batch, one part after the other."""
+        parts = []
+        first = 0
+        while first < len(batch.events):
+            applied = self.apply(batch, first)
+            parts.append(self.settle(applied, score(applied.plan)))
+            first = applied.rows_next
+        return parts
+
+    def apply(self, batch: Batch, first: int = 0) -> Applied:
+        """Apply rows from `first` on, as far as they go without a settlement between."""
+        if self._pending:
+            raise RuntimeError(f"partition {self.partition}: apply before settle")
+        if len(batch.events) - first > self._rows_max:
+            raise ValueError(f"batch of {len(batch.events) - first} rows, at most {self._rows_max}")
+        users = batch.users
+        slots = np.array([self._slots.get(key, -1) for key in users], np.int32)
+        self._make_room(int((slots < 0).sum()))
+        known = np.flatnonzero(slots >= 0).astype(np.int32)
+        self._locals_of[slots[known]] = known
+        stop = apply_rows(
+            self._apply_rules,
+            self.state,
+            batch.events,
+            batch.steps,
+            slots,
+            self._locals_of,
+            np.array(self._forgotten.times(users), np.int64),
+            np.full(len(users), -1, np.int32),
+            np.zeros(len(users), np.int32),
+            first,
+            self._work,
+        )
+        self._locals_of[slots[slots >= 0]] = -1
+        self._pending = True
+        return self._collect(batch, first, stop == SWEEP)
+
+    def settle(self, applied: Applied, scores: Scores) -> Settled:
+        """Take the scores of the rows applied last. Sweeps afterwards, where a row waits for it."""
+        if not self._pending:
+            raise RuntimeError(f"partition {self.partition}: settle before apply")
+        self._pending = False
+        scored = applied.scored
+        count = len(scored)
+        if not count == len(scores.purchase) == len(scores.hazard) == len(scores.next_event):
+            raise ValueError(f"scores of {len(scores.purchase)} rows for {count}")
+        churn = np.empty(count, np.float32)
+        alerts = np.zeros(2 * count, ALERT)
+        alerts_count = settle_rows(
+            self._churn_rules,
+            self.state,
+            scored,
+            scores.next_event,
+            scores.purchase,
+            scores.hazard,
+            churn,
+            alerts,
+        )
+        alerts = alerts[:alerts_count]
+        keys = applied.alert_keys + [self._key(slot) for slot in alerts["key"].tolist()]
+        self._due.note(self.state, np.unique(scored["slot"]))
+        alerts, keys = _in_order(np.concatenate([applied.alerts, alerts]), keys)
+        if applied.sweep:
+            swept, swept_keys = self._sweep()
+            alerts = np.concatenate([alerts, swept])
+            keys += swept_keys
+        alerts["key"] = np.arange(len(alerts))
+        return Settled(applied.rows, churn, scores, alerts, keys)
+
+    # -- the changelog
+
+    def take_touched(self) -> Touched:
+        """Hand out what changed since the last call. Only between settle and apply."""
+        if self._pending:
+            raise RuntimeError(f"partition {self.partition}: changelog of rows not settled")
+        slots = np.flatnonzero(self.state.dirty)
+        self.state.dirty[slots] = 0
+        gone, self._gone = list(self._gone), {}
+        watermark_ms = int(self.state.clock["watermark_ms"][0])
+        keys = [self._key(slot) for slot in slots.tolist()]
+        return Touched(slots, keys, gone, self._forgotten.changes(watermark_ms))
+
+    def restore_user(self, key: bytes, user: Records | None, steps: Records | None) -> None:
+        """Take over a user from the changelog; None: it is gone. `finish_restore` comes after."""
+        slot = self._slots.get(key)
+        if user is None or steps is None:
+            if slot is not None:
+                self._remove(key, slot)
+            return
+        if slot is None:
+            self._make_room(1)
+            clock = self.state.clock
+            if clock["free_count"][0] == 0:
+                raise ValueError(
+                    f"partition {self.partition}: the changelog holds more users than "
+                    f"users_max={self.config.users_max}"
+                )
+            clock["free_count"] -= 1
+            clock["users_count"] += 1
+            slot = int(self.state.free[clock["free_count"][0]])
+            self._slots[key] = slot
+            self._keys[slot] = key
+        steps = steps[-self.config.window_steps :]
+        self.state.users[slot] = user
+        self.state.users[slot]["ring_head"] = 0
+        self.state.users[slot]["ring_len"] = len(steps)
+        self.state.ring[slot, : len(steps)] = steps
+
+    def restore_forgotten(self, name: bytes, time_ms: int | None) -> None:
+        """Take over a forgotten user's hash from the changelog."""
+        self._forgotten.restore(name, time_ms)
+
+    def finish_restore(self, clock: Records) -> None:
+        """Take over the clocks and rebuild what is derived: order of activity, time index."""
+        state = self.state
+        for name in ("seq", "watermark_ms", "shop_ms", "bucket", "witness_epoch", "witness_ms"):
+            state.clock[name] = clock[name]
+        state.clock["witness_count"] = clock["witness_count"]
+        state.clock["jumps_held"] = clock["jumps_held"]
+        state.clock["newest"] = state.clock["oldest"] = -1
+        state.newer[:] = -1
+        state.older[:] = -1
+        used = np.flatnonzero(state.users["epoch"])
+        for slot in used[np.argsort(state.users["seq_last"][used], kind="stable")].tolist():
+            link_newest(state, slot)
+        self._due.rebuild(state)
+
+    # -- inside
+
+    @property
+    def users_count(self) -> int:
+        """Users that have state."""
+        return len(self._slots)
+
+    def drop_hidden(self) -> None:
+        """Forget every kept (h, c): the model has changed."""
+        self.state.hidden_row[:] = -1
+        self.state.pool_owner[:] = -1
+
+    def _key(self, slot: int) -> bytes:
+        key = self._keys[slot]
+        if key is None:
+            raise RuntimeError(f"partition {self.partition}: slot {slot} has no user")
+        return key
+
+    def _remove(self, key: bytes, slot: int) -> None:
+        del self._slots[key]
+        self._keys[slot] = None
+        self.state.users[slot]["epoch"] = 0
+        clock = self.state.clock
+        self.state.free[clock["free_count"][0]] = slot
+        clock["free_count"] += 1
+        clock["users_count"] -= 1
+
+    def _make_room(self, users_new: int) -> None:
+        slots_count = len(self.state.users)
+        free = int(self.state.clock["free_count"][0])
+        if free >= users_new or slots_count == self.config.users_max:
+            return
+        slots_new = slots_count
+        while slots_new - slots_count + free < users_new and slots_new < self.config.users_max:
+            slots_new = min(2 * slots_new, self.config.users_max)
+        self.state = grown(self.state, slots_new)
+        self._keys += [None] * (slots_new - slots_count)
+        self._locals_of = np.full(slots_new, -1, np.int32)
+
+    def _collect(self, batch: Batch, first: int, sweep: bool) -> Applied:
+        """Copy a call's results out of the work buffers and do its ops."""
+        work = self._work
+        rows, scored, alerts, ops, steps, segments = work.count.tolist()
+        op_keys = self._do_ops(work.ops[:ops], batch.users)
+        plan = Plan(
+            steps=work.steps[:steps].copy(),
+            gap_ms=work.gap_ms[:steps].copy(),
+            segment=work.segment[:steps].copy(),
+            wave=work.wave[:steps].copy(),
+            pool_in=work.pool_in[:segments].copy(),
+            pool_out=work.pool_out[:segments].copy(),
+            row_step=work.row_step[:scored].copy(),
+            head=work.head[:scored].copy(),
+            context=work.context[:scored].copy(),
+            recent=work.recent[:scored].copy(),
+        )
+        return Applied(
+            rows=work.rows[:rows].copy(),
+            rows_next=first + rows,
+            plan=plan,
+            scored=work.scored[:scored].copy(),
+            alerts=work.alerts[:alerts].copy(),
+            alert_keys=[op_keys[op] for op in work.alert_slots[:alerts].tolist()],
+            sweep=sweep,
+        )
+
+    def _do_ops(self, ops: Records, users: list[bytes]) -> list[bytes]:
+        """Keep keys and slots in step with who came and who left. 0.5 us an op."""
+        keys = []
+        for kind, slot, user, time_ms in ops.tolist():
+            if kind == CREATED:
+                key = users[user]
+                self._slots[key] = slot
+                self._keys[slot] = key
+                self._gone.pop(key, None)
+            else:
+                key = users[user] if slot < 0 else self._key(slot)
+                if slot >= 0:
+                    self._leave(key, slot)
+                if kind == FORGOTTEN:
+                    self._forgotten.add(self._forgotten.hash(key), time_ms)
+            keys.append(key)
+        return keys
+
+    def _leave(self, key: bytes, slot: int) -> None:
+        del self._slots[key]
+        self._keys[slot] = None
+        self._gone[key] = None
+
+    def _sweep(self) -> tuple[Records, list[bytes]]:
+        """Sweep the buckets up to the one in which the waiting row falls."""
+        state = self.state
+        clock = state.clock
+        last = int(clock["shop_target_ms"][0]) // self.config.bucket_ms
+        alerts = [np.zeros(0, ALERT)]
+        keys: list[bytes] = []
+        while (bucket := max(self._due.bucket_next(), int(clock["bucket"][0]))) < last:
+            clock["bucket"] = bucket
+            end_ms = (bucket + 1) * self.config.bucket_ms
+            slots = self._due.pop(state, bucket)
+            due = slots[state.users["next_check_ms"][slots] <= end_ms]
+            users = state.users[due]
+            due = due[np.lexsort((users["seq_last"], users["next_check_ms"]))]
+            names = [self._key(slot) for slot in due.tolist()]
+            found = np.zeros(len(due), ALERT)
+            dropped = np.zeros(len(due), np.uint8)
+            count = sweep_users(self._churn_rules, state, due, end_ms, found, dropped)
+            alerts.append(found[:count])
+            keys += [names[index] for index in found["key"][:count].tolist()]
+            for index in np.flatnonzero(dropped).tolist():
+                self._leave(names[index], int(due[index]))
+            clock["bucket"] = bucket + 1
+            self._due.note(state, slots[state.users["epoch"][slots] != 0])
+        clock["bucket"] = last
+        return np.concatenate(alerts), keys
+
+
+def _in_order(alerts: Records, keys: list[bytes]) -> tuple[Records, list[bytes]]:
+    """Sort by the row that caused them; who is dropped for a row comes before the row's own."""
+    order = np.argsort(alerts["partition_seq"], kind="stable")
+    return alerts[order], [keys[index] for index in order.tolist()]

@@ -1,0 +1,108 @@
+"""Settle rows that were scored, and sweep users that are due: the only places where alerts move."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.core.churn import ChurnRules, close_alert, judge, meet_activity, schedule
+from stream.core.compiled import compiled
+from stream.core.layout import Records, Resolve
+from stream.core.state import State, free_slot
+
+_EXPIRED: Final = int(Resolve.EXPIRED)
+
+
+@compiled
+def settle_rows(
+    rules: ChurnRules,
+    state: State,
+    scored: Records,  # (B,) SCORED
+    next_event: npt.NDArray[np.float32],  # (B, 3)
+    purchase: npt.NDArray[np.float32],  # (B,)
+    hazard: npt.NDArray[np.float32],  # (B, 8)
+    churn: npt.NDArray[np.float32],  # (B,) written
+    alerts: Records,  # (2 B,) ALERT, written; `key` is the slot
+) -> int:
+    """Keep each row's scores with its user and move its alert; returns how many alerts."""
+    count = 0
+    for index in range(len(scored)):
+        row = scored[index]
+        user = state.users[row.slot]
+        if row.newest != 0 and meet_activity(
+            user,
+            alerts[count],
+            row.event_type,
+            row.time_ms,
+            row.seq,
+            row.watermark_ms,
+            row.silence_before_ms,
+            row.slot,
+        ):
+            count += 1
+        user.next_event[:] = next_event[index]
+        user.purchase = purchase[index]
+        user.hazard[:] = hazard[index]
+        if judge(
+            rules,
+            user,
+            alerts[count],
+            row.steps_count,
+            row.silence_ms,
+            row.as_of_ms,
+            row.shop_ms,
+            row.watermark_ms,
+            row.seq,
+            row.slot,
+            False,
+        ):
+            count += 1
+        churn[index] = user.churn
+        if user.seq_last == row.seq:
+            schedule(rules, user, row.shop_ms)
+    return count
+
+
+@compiled
+def sweep_users(
+    rules: ChurnRules,
+    state: State,
+    slots: npt.NDArray[np.int32],  # (D,) due users, in order
+    end_ms: int,
+    alerts: Records,  # (D,) ALERT, written; `key` is the index into slots
+    dropped: npt.NDArray[np.uint8],  # (D,) written: 1 where the user's time to live is over
+) -> int:
+    """Judge users at the end of a bucket of shop time; returns how many alerts."""
+    clock = state.clock[0]
+    count = 0
+    for index in range(len(slots)):
+        slot = slots[index]
+        user = state.users[slot]
+        silence_ms = end_ms - user.shop_last_ms
+        alert = alerts[count]
+        if silence_ms >= rules.ttl_ms:
+            if close_alert(
+                user, alert, _EXPIRED, clock.seq, clock.watermark_ms, silence_ms, index, True
+            ):
+                count += 1
+            free_slot(state, slot)
+            dropped[index] = 1
+            continue
+        dropped[index] = 0
+        if judge(
+            rules,
+            user,
+            alert,
+            user.steps_count,
+            silence_ms,
+            user.time_last_ms,
+            end_ms,
+            clock.watermark_ms,
+            clock.seq,
+            index,
+            True,
+        ):
+            count += 1
+        schedule(rules, user, end_ms)
+        state.dirty[slot] = 1
+    return count
