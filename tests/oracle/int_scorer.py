@@ -22,7 +22,7 @@ CONTEXT_WEIGHTS = tuple(pow(16_807, 5 * k + 7, P) for k in range(3))
 
 # Hazard in 1/1024 per bin of silence.
 PROFILES = (
-    (701, 653, 601, 551, 503, 457, 409, 359),  # loyal: never at risk
+    (701, 653, 601, 551, 503, 457, 409, 359),  # loyal: at risk late or never
     (907, 709, 401, 103, 41, 19, 11, 7),  # fading: the clock makes it fire
     (9, 8, 7, 6, 5, 4, 3, 2),  # gone: fires at once, high risk
     (11, 12, 13, 601, 907, 911, 919, 929),  # late riser: p falls with silence
