@@ -1,8 +1,8 @@
 """Apply rows to the state, one after the other, and write down what the model must be asked.
 
-One compiled loop, 0.5 to 1 us a row. It stops early, before a row, where something must happen first:
-rows applied so far must be scored and settled (BARRIER), a bucket must be swept (SWEEP), or the plan
-is full (FULL). Going on afterwards from that row gives the same result as if it had never stopped.
+One compiled loop, 0.5 to 1 us a row. It stops early, before a row, where something must happen
+first: rows applied so far must be scored and settled (BARRIER), a bucket must be swept (SWEEP), or
+the plan is full (FULL). Going on from that row gives the same result as if it had never stopped.
 """
 
 from typing import Final
@@ -15,7 +15,7 @@ from stream.core.clocks import advance
 from stream.core.compiled import compiled
 from stream.core.counters import count_event
 from stream.core.features import head_features
-from stream.core.layout import NEVER_MS, Flag, Outcome, Reason, Records, Resolve
+from stream.core.layout import NEVER_MS, Flag, Outcome, Reason, Record, Records, Resolve
 from stream.core.planning import keep_hidden, plan_event
 from stream.core.state import State, free_slot, link_newest, take_slot, unlink
 from stream.core.window import digest, find_event, insert_step
@@ -46,26 +46,26 @@ _BY_FORGETTING: Final = int(Resolve.FORGOTTEN)
 def drop_user(
     state: State, work: Work, slot: int, kind: int, user: int, reason: int, time_ms: int
 ) -> None:
-    """Free a slot and write down who left, closing an open alert. Not for a user with rows to score."""
+    """Free a slot, write down who left, close an open alert. Not for a user with rows to score."""
     clock = state.clock[0]
     record = state.users[slot]
-    op = work.ops[work.count[3]]
+    op = work.ops[work.counts[3]]
     op.kind = kind
     op.slot = slot
     op.user = user
     op.time_ms = time_ms
-    alert = work.alerts[work.count[2]]
+    alert = work.alerts[work.counts[2]]
     silence_ms = clock.shop_ms - record.shop_last_ms
     if close_alert(record, alert, reason, clock.seq, clock.watermark_ms, silence_ms, -1, False):
-        work.alert_slots[work.count[2]] = work.count[3]
-        work.count[2] += 1
-    work.count[3] += 1
+        work.alert_slots[work.counts[2]] = work.counts[3]
+        work.counts[2] += 1
+    work.counts[3] += 1
     free_slot(state, slot)
 
 
 @compiled
 def refuse(
-    rules: ApplyRules, state: State, event: Records, slot: int, forget_ms: int, out: Records
+    rules: ApplyRules, state: State, event: Record, slot: int, forget_ms: int, out: Record
 ) -> bool:
     """Decide the outcomes that leave the state alone; True: the row is one of them."""
     if event.reason != 0:
@@ -110,10 +110,10 @@ def apply_rows(
     first: int,
     work: Work,
 ) -> int:
-    """Apply rows from `first` on; returns why it stopped. work.count[0] rows were taken."""
+    """Apply rows from `first` on; returns why it stopped. work.counts[0] rows were taken."""
     clock = state.clock[0]
     seq_before = clock.seq
-    count = work.count
+    count = work.counts
     count[:] = 0
     stop = ALL
     for index in range(first, len(events)):
@@ -160,7 +160,7 @@ def apply_rows(
 
 
 @compiled
-def blank_row(out: Records, event: Records, seq: int) -> None:
+def blank_row(out: Record, event: Record, seq: int) -> None:
     """Fill what is known of a row before it is applied."""
     out.partition_seq = seq
     out.offset = event.offset
@@ -186,7 +186,7 @@ def blank_row(out: Records, event: Records, seq: int) -> None:
 def forget(
     state: State,
     work: Work,
-    event: Records,
+    event: Record,
     slot: int,
     slots: npt.NDArray[np.int32],
     forget_ms: npt.NDArray[np.int64],
@@ -198,12 +198,12 @@ def forget(
         drop_user(state, work, slot, FORGOTTEN, user, _BY_FORGETTING, event.time_ms)
         slots[user] = -1
         return
-    op = work.ops[work.count[3]]
+    op = work.ops[work.counts[3]]
     op.kind = FORGOTTEN
     op.slot = -1
     op.user = user
     op.time_ms = event.time_ms
-    work.count[3] += 1
+    work.counts[3] += 1
 
 
 @compiled
@@ -231,12 +231,12 @@ def create_user(
     slot = take_slot(state, state.clock[0].seq)
     slots[user] = slot
     locals_of[slot] = user
-    op = work.ops[work.count[3]]
+    op = work.ops[work.counts[3]]
     op.kind = CREATED
     op.slot = slot
     op.user = user
     op.time_ms = NEVER_MS
-    work.count[3] += 1
+    work.counts[3] += 1
     return slot
 
 
@@ -244,13 +244,13 @@ def create_user(
 def take_event(
     rules: ApplyRules,
     state: State,
-    event: Records,
+    event: Record,
     steps: Records,
     slot: int,
     open_segment: npt.NDArray[np.int32],
     open_wave: npt.NDArray[np.int32],
     work: Work,
-    out: Records,
+    out: Record,
 ) -> None:
     """Put an event into its user's window and counters, plan its steps, and write its row."""
     clock = state.clock[0]
@@ -285,7 +285,7 @@ def take_event(
     link_newest(state, slot)
     state.dirty[slot] = 1
     plan_event(rules, state, event, slot, steps_before, late, open_segment, open_wave, work)
-    scored = work.count[1]
+    scored = work.counts[1]
     out.as_of_ms = user.time_last_ms
     out.user_seq = user.user_seq
     out.user_epoch = user.epoch
@@ -296,7 +296,7 @@ def take_event(
     out.churn_known = 1 if user.steps_count >= rules.events_min else 0
     record = work.scored[scored]
     record.slot = slot
-    record.row = work.count[0] - 1
+    record.row = work.counts[0] - 1
     record.user = event.user
     record.event_type = event.event_type
     record.newest = 1 if newest else 0
@@ -318,5 +318,5 @@ def take_event(
             work.recent[scored, index] = (
                 state.ring[slot, index].item if index < user.ring_len else 0
             )
-    work.row_step[scored] = work.count[4] - 1
-    work.count[1] += 1
+    work.row_step[scored] = work.counts[4] - 1
+    work.counts[1] += 1

@@ -16,6 +16,7 @@ from stream.core.layout import (
     HAZARD_BINS,
     AlertState,
     Level,
+    Record,
     Records,
     Resolve,
 )
@@ -97,13 +98,13 @@ def crossing_ms(
         value_after = churn_log(rules, hazard, after)
         if (value_after >= goal) if rising else (value_after <= goal):
             part = (goal - value) / (value_after - value)
-            return int(math.ceil(at + (after - at) * part))
+            return math.ceil(at + (after - at) * part)
         at = after
         value = value_after
 
 
 @compiled
-def schedule(rules: ChurnRules, user: Records, shop_ms: int) -> None:
+def schedule(rules: ChurnRules, user: Record, shop_ms: int) -> None:
     """Set `next_check_ms` from the user's state, as of shop_ms."""
     check_ms = user.shop_last_ms + rules.ttl_ms
     if user.alert_state == _FIRING:
@@ -120,8 +121,8 @@ def schedule(rules: ChurnRules, user: Records, shop_ms: int) -> None:
 
 @compiled
 def publish(
-    alert: Records,
-    user: Records,
+    alert: Record,
+    user: Record,
     previous: int,
     seq: int,
     at_ms: int,
@@ -149,8 +150,8 @@ def publish(
 
 @compiled
 def close_alert(
-    user: Records,
-    alert: Records,
+    user: Record,
+    alert: Record,
     reason: int,
     seq: int,
     at_ms: int,
@@ -169,8 +170,8 @@ def close_alert(
 
 @compiled
 def meet_activity(
-    user: Records,
-    alert: Records,
+    user: Record,
+    alert: Record,
     event_type: int,
     time_ms: int,
     seq: int,
@@ -178,7 +179,7 @@ def meet_activity(
     silence_ms: int,
     key: int,
 ) -> bool:
-    """Let an event that ends the user's silence end its alert; True when a transition was written."""
+    """Let an event that ends a silence end the alert too; True: a transition was written."""
     if user.alert_state == _CHURNED:
         user.alert_state = _NORMAL
         user.alert_level = 0
@@ -195,8 +196,8 @@ def meet_activity(
 @compiled
 def judge(
     rules: ChurnRules,
-    user: Records,
-    alert: Records,
+    user: Record,
+    alert: Record,
     steps_count: int,  # the five numbers are as of the row or the sweep: the user may be further on
     silence_ms: int,
     as_of_ms: int,
@@ -206,7 +207,7 @@ def judge(
     key: int,
     sweep: bool,
 ) -> bool:
-    """Compute p at the silence, keep it, and let it move the state; True: a transition was written."""
+    """Compute p, keep it, and let it move the state; True: a transition was written."""
     if steps_count < rules.events_min:
         user.churn = -1
         return False

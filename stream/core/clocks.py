@@ -1,4 +1,4 @@
-"""The watermark and the shop clock of a partition: how an event moves them, or waits for a sweep."""
+"""The watermark and the shop clock of a partition: an event moves them, or waits for a sweep."""
 
 from stream.core.compiled import compiled
 from stream.core.layout import NEVER_MS

@@ -1,26 +1,30 @@
 """Counters per event type over 1 h, 24 h and 7 d, sliding and tumbling, from the same cells.
 
-A window is a ring of sub-buckets (six of 10 min, six of 4 h, seven of 1 d); a cell counts events of
-one type whose time falls into the sub-bucket. Held are the sub-buckets newer than the user's newest
-minus the ring's length. Sliding = all held; so a sliding hour covers 50 to 60 minutes. Tumbling = the
-held ones within the aligned window (hour, UTC day, week from Monday) of the user's newest time.
+A window is a ring of sub-buckets (six of 10 min, six of 4 h, seven of 1 d); a cell counts events
+of one type whose time falls into the sub-bucket. Held are the sub-buckets newer than the user's
+newest minus the ring's length. Sliding = all held; a sliding hour covers 50 to 60 minutes.
+Tumbling = the held ones within the aligned window (hour, UTC day, week from Monday) of the newest time.
 """
 
 import numpy as np
 
 from stream.core.compiled import compiled
-from stream.core.layout import COUNTER_BUCKETS, COUNTER_BUCKETS_MS, COUNTER_WINDOWS_MS, Records
+from stream.core.layout import (
+    COUNTER_BUCKETS,
+    COUNTER_BUCKETS_MS,
+    COUNTER_WINDOWS_MS,
+    Record,
+    Records,
+)
 
 _CELLS_PER_TYPE = sum(COUNTER_BUCKETS)
 _FIRST = (0, COUNTER_BUCKETS[0], COUNTER_BUCKETS[0] + COUNTER_BUCKETS[1])
-_WEEK_SHIFT_MS = (
-    345_600_000  # 1970-01-01 was a Thursday: the week began on Monday, three days before
-)
+_WEEK_SHIFT_MS = 345_600_000  # 1970-01-05, a Monday
 _CELL_MAX = 65_535
 
 
 @compiled
-def count_event(user: Records, event_type: int, time_ms: int) -> None:
+def count_event(user: Record, event_type: int, time_ms: int) -> None:
     """Count one event in its sub-bucket of each window, if that is still held. Cells saturate."""
     for window in range(3):
         buckets = COUNTER_BUCKETS[window]
@@ -28,7 +32,7 @@ def count_event(user: Records, event_type: int, time_ms: int) -> None:
         newest = np.int64(user.counter_bucket[window])
         first = _FIRST[window]
         if bucket > newest:
-            steps = min(bucket - newest, buckets)
+            steps = int(min(bucket - newest, buckets))
             for index in range(steps):
                 cell = first + (bucket - index) % buckets
                 for kind in range(3):
@@ -42,7 +46,7 @@ def count_event(user: Records, event_type: int, time_ms: int) -> None:
 
 
 @compiled
-def read_counts(user: Records, time_ms: int, sliding: Records, tumbling: Records) -> None:
+def read_counts(user: Record, time_ms: int, sliding: Records, tumbling: Records) -> None:
     """Write (9,) counts, type-major then window, as of the user's newest time."""
     for window in range(3):
         buckets = COUNTER_BUCKETS[window]

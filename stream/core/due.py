@@ -1,7 +1,7 @@
 """The time index: which users must be looked at in which bucket. Derived from state, O(due).
 
-A heap of bucket and slot. An entry counts only while `due_bucket` of its slot names its bucket, so a
-user whose check moves to a later bucket keeps its early entry and is put in again when that comes up.
+A heap of bucket and slot. An entry counts only while `due_bucket` of its slot names its bucket: a
+user whose check moves to a later bucket keeps its entry and is entered again when that comes up.
 """
 
 import heapq

@@ -1,8 +1,8 @@
 """One engine: the state of one partition number, and the one door through which it changes.
 
     apply(batch) -> Applied      rows into the state, and a plan for the model
-    settle(applied, scores)      scores into the state; alerts; the sweep that the next row waits for
-    take_touched()               what the changelog must hold, for the prefix of rows settled so far
+    settle(applied, scores)      scores into the state, alerts, the sweep that a row waits for
+    take_touched()               what the changelog must hold, for the rows settled so far
 
 `apply` and `settle` take turns. What is given back is copied: the engine keeps no reference.
 """
@@ -162,31 +162,41 @@ class Engine:
         keys = [self._key(slot) for slot in slots.tolist()]
         return Touched(slots, keys, gone, self._forgotten.changes(watermark_ms))
 
-    def restore_user(self, key: bytes, user: Records | None, steps: Records | None) -> None:
-        """Take over a user from the changelog; None: it is gone. `finish_restore` comes after."""
-        slot = self._slots.get(key)
-        if user is None or steps is None:
-            if slot is not None:
-                self._remove(key, slot)
-            return
+    def restore_slots(self, keys: list[bytes]) -> npt.NDArray[np.int32]:
+        """Return the slots into which users of the changelog are to be written, new or known.
+
+        `finish_restore` comes after the last. Raises ValueError beyond `users_max`.
+        """
+        self._make_room(sum(key not in self._slots for key in keys))
+        clock = self.state.clock[0]
+        slots = []
+        for key in keys:
+            slot = self._slots.get(key)
+            if slot is None:
+                if clock["free_count"] == 0:
+                    raise ValueError(
+                        f"partition {self.partition}: the changelog holds more users than "
+                        f"users_max={self.config.users_max}"
+                    )
+                clock["free_count"] -= 1
+                clock["users_count"] += 1
+                slot = int(self.state.free[clock["free_count"]])
+                self._slots[key] = slot
+                self._keys[slot] = key
+            slots.append(slot)
+        return np.array(slots, np.int32)
+
+    def restore_gone(self, key: bytes) -> None:
+        """Take over a tombstone of the changelog."""
+        slot = self._slots.pop(key, None)
         if slot is None:
-            self._make_room(1)
-            clock = self.state.clock
-            if clock["free_count"][0] == 0:
-                raise ValueError(
-                    f"partition {self.partition}: the changelog holds more users than "
-                    f"users_max={self.config.users_max}"
-                )
-            clock["free_count"] -= 1
-            clock["users_count"] += 1
-            slot = int(self.state.free[clock["free_count"][0]])
-            self._slots[key] = slot
-            self._keys[slot] = key
-        steps = steps[-self.config.window_steps :]
-        self.state.users[slot] = user
-        self.state.users[slot]["ring_head"] = 0
-        self.state.users[slot]["ring_len"] = len(steps)
-        self.state.ring[slot, : len(steps)] = steps
+            return
+        self._keys[slot] = None
+        self.state.users[slot]["epoch"] = 0
+        clock = self.state.clock[0]
+        self.state.free[clock["free_count"]] = slot
+        clock["free_count"] += 1
+        clock["users_count"] -= 1
 
     def restore_forgotten(self, name: bytes, time_ms: int | None) -> None:
         """Take over a forgotten user's hash from the changelog."""
@@ -225,15 +235,6 @@ class Engine:
             raise RuntimeError(f"partition {self.partition}: slot {slot} has no user")
         return key
 
-    def _remove(self, key: bytes, slot: int) -> None:
-        del self._slots[key]
-        self._keys[slot] = None
-        self.state.users[slot]["epoch"] = 0
-        clock = self.state.clock
-        self.state.free[clock["free_count"][0]] = slot
-        clock["free_count"] += 1
-        clock["users_count"] -= 1
-
     def _make_room(self, users_new: int) -> None:
         slots_count = len(self.state.users)
         free = int(self.state.clock["free_count"][0])
@@ -249,7 +250,7 @@ class Engine:
     def _collect(self, batch: Batch, first: int, sweep: bool) -> Applied:
         """Copy a call's results out of the work buffers and do its ops."""
         work = self._work
-        rows, scored, alerts, ops, steps, segments = work.count.tolist()
+        rows, scored, alerts, ops, steps, segments = work.counts.tolist()
         op_keys = self._do_ops(work.ops[:ops], batch.users)
         plan = Plan(
             steps=work.steps[:steps].copy(),

@@ -171,6 +171,7 @@ topic_of: Final = {name: index for index, name in enumerate(TOPICS)}
 action_of: Final = {name: index for index, name in enumerate(ACTIONS)}
 
 Records = npt.NDArray[Any]  # a structured array of one of the dtypes above
+Record = Any  # one element of such an array, by reference
 
 
 def source_of(topic: int, offset: int) -> int:

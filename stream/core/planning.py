@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.core.compiled import compiled
-from stream.core.layout import Records
+from stream.core.layout import Record
 from stream.core.state import State
 from stream.core.window import scored_steps
 from stream.core.work import ApplyRules, Work
@@ -14,7 +14,7 @@ from stream.core.work import ApplyRules, Work
 def plan_event(
     rules: ApplyRules,
     state: State,
-    event: Records,
+    event: Record,
     slot: int,
     steps_before: int,
     late: bool,
@@ -35,15 +35,15 @@ def plan_event(
     taken = np.int64(event.steps_count) if carried else scored
     taken = min(taken, length)
     if not carried or open_segment[local] < 0:
-        segment = work.count[5]
+        segment = work.counts[5]
         work.pool_in[segment] = state.hidden_row[slot] if carried else -1
         work.pool_out[segment] = -1
-        work.count[5] += 1
+        work.counts[5] += 1
         open_segment[local] = segment
         open_wave[local] = 0
     start = length - taken
     for position in range(start, length):
-        at = work.count[4]
+        at = work.counts[4]
         step = state.ring[slot, (head + position) % size]
         work.steps[at] = step
         work.gap_ms[at] = -1
@@ -53,7 +53,7 @@ def plan_event(
         work.segment[at] = open_segment[local]
         work.wave[at] = open_wave[local]
         open_wave[local] += 1
-        work.count[4] += 1
+        work.counts[4] += 1
 
 
 @compiled

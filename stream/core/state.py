@@ -157,7 +157,7 @@ def take_slot(state: State, epoch: int) -> int:
     user.ring_len = 0
     clock.users_count += 1
     link_newest(state, slot)
-    return slot
+    return int(slot)
 
 
 @compiled

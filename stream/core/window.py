@@ -1,9 +1,9 @@
-"""The ring of a user's last steps: find, insert, digest, and how many of them the score is made of."""
+"""The ring of a user's last steps: find, insert, digest, and how many steps make the score."""
 
 import numpy as np
 
 from stream.core.compiled import compiled
-from stream.core.layout import SESSION_GAP_MS, Records
+from stream.core.layout import SESSION_GAP_MS, Record
 from stream.core.state import State
 
 _MIX_1 = np.uint64(0x9E3779B97F4A7C15)
@@ -33,7 +33,7 @@ def find_event(state: State, slot: int, event_id: np.uint64) -> int:
 
 
 @compiled
-def insert_step(state: State, slot: int, step: Records) -> bool:
+def insert_step(state: State, slot: int, step: Record) -> bool:
     """Insert by (event time, arrival); False when the step was itself the oldest of a full ring."""
     ring = state.ring[slot]
     user = state.users[slot]
@@ -67,7 +67,7 @@ def session_start(state: State, slot: int) -> int:
     user = state.users[slot]
     size = ring.shape[0]
     head = np.int64(user.ring_head)
-    position = np.int64(user.ring_len) - 1
+    position = int(np.int64(user.ring_len) - 1)
     while position > 0:
         later = ring[(head + position) % size].time_ms
         earlier = ring[(head + position - 1) % size].time_ms
@@ -81,7 +81,7 @@ def session_start(state: State, slot: int) -> int:
 def digest(state: State, slot: int) -> np.uint64:
     """Hash the steps held, in order: event id, item, time, category and price, type and action.
 
-    For each step, x = the five words folded by xor after multiplying each with its own odd constant;
+    For each step, x = its five words, each times an odd constant, folded by xor;
     h = (h xor x) * MIX_1, then h ^= h >> 29. Starts from the number of steps. Cost about 0.1 us.
     """
     ring = state.ring[slot]

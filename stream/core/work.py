@@ -61,7 +61,7 @@ class Work(NamedTuple):
     context: npt.NDArray[np.uint32]  # (R, 3)
     recent: npt.NDArray[np.uint64]  # (R, W) or (R, 0)
     scratch: npt.NDArray[np.int64]  # (18,)
-    count: npt.NDArray[np.int64]  # (6,) rows, scored, alerts, ops, steps, segments
+    counts: npt.NDArray[np.int64]  # (6,) rows, scored, alerts, ops, steps, segments
 
 
 def new_work(rows_max: int, window_steps: int, refresh_steps: int, exclude_recent: bool) -> Work:
@@ -84,5 +84,5 @@ def new_work(rows_max: int, window_steps: int, refresh_steps: int, exclude_recen
         context=np.zeros((rows_max, 3), np.uint32),
         recent=np.zeros((rows_max, window_steps if exclude_recent else 0), np.uint64),
         scratch=np.zeros(18, np.int64),
-        count=np.zeros(6, np.int64),
+        counts=np.zeros(6, np.int64),
     )
