@@ -1,0 +1,60 @@
+# Each target installs what it needs (uv included, see tools/find-uv) and is quick the second time.
+# `make test` is what CI runs.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+# Which tests a stage runs: by marker, so that each test runs in exactly one.
+UNITS := not kafka and not model and not long
+BROKER := kafka and not model and not long
+MODEL := model and not long
+
+.PHONY: help setup demo test lint bench clean stage-units stage-broker stage-model format
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: .venv/.forecart-full ## Everything for working on Forecart, in .venv
+
+demo: .venv/.forecart-base ## A simulated shop, scored live (SECONDS=60: ends by itself)
+	@exec $(BIN)/forecart demo $(if $(SECONDS),--seconds $(SECONDS))
+
+test: ## All tests, in stages: set-up, lint, units, broker, model
+	@MAKE="$(MAKE)" tools/stages setup lint stage-units stage-broker stage-model
+
+lint: .venv/.forecart-full ## Ruff, its formatter, and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/.forecart-full ## Let Ruff format and fix what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+stage-units: .venv/.forecart-full ## Tests that need neither broker nor training (ARGS=...)
+	$(BIN)/pytest -m "$(UNITS)" --durations=5 $(ARGS)
+
+stage-broker: .venv/.forecart-full ## Tests on a real Kafka
+	$(BIN)/pytest -m "$(BROKER)" --durations=10 $(ARGS)
+
+stage-model: .venv/.forecart-full ## Tests that train or need torch
+	$(BIN)/pytest -m "$(MODEL)" --durations=5 $(ARGS)
+
+bench: .venv/.forecart-full ## Measure, with the floor in the same run (ONLY=step: one of them)
+	@exec $(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
+
+clean: ## Remove what was built; the embedded broker and its data are the user's and stay
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What is installed is stamped inside .venv: the stamp goes when .venv goes.
+.venv/.forecart-full: pyproject.toml uv.lock
+	@tools/sync full
+	@touch .venv/.forecart-base $@
+
+.venv/.forecart-base: pyproject.toml uv.lock
+	@tools/sync base
+	@touch $@
