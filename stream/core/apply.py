@@ -78,7 +78,8 @@ def refuse(
         return True
     if event.flags & _FORGET:
         return False
-    if event.time_ms <= forget_ms:
+    watermark_ms = state.clock[0].watermark_ms
+    if event.time_ms <= forget_ms and watermark_ms < forget_ms + rules.forget_keep_ms:
         out.outcome = _FORGOTTEN
         return True
     if slot >= 0:
@@ -104,7 +105,7 @@ def apply_rows(
     steps: Records,  # (m,) STEP
     slots: npt.NDArray[np.int32],  # (U,) slot of each of the batch's users, -1: none; changed
     locals_of: npt.NDArray[np.int32],  # (C,) the inverse; changed
-    forget_ms: npt.NDArray[np.int64],  # (U,) time up to which the user is forgotten; changed
+    forget_ms: npt.NDArray[np.int64],  # (U,) time up to which the user is forgotten
     open_segment: npt.NDArray[np.int32],  # (U,) -1 on entry
     open_wave: npt.NDArray[np.int32],  # (U,)
     first: int,
@@ -146,9 +147,10 @@ def apply_rows(
         clock.seq += 1
         count[0] += 1
         if control:
-            forget(state, work, event, slot, slots, forget_ms)
+            forget(state, work, event, slot, slots)
             out.outcome = _CONTROL
-            continue
+            stop = BARRIER  # the next row must see who is forgotten
+            break
         if slot < 0:
             if full:
                 evict_oldest(state, work, slots, locals_of)
@@ -189,11 +191,9 @@ def forget(
     event: Record,
     slot: int,
     slots: npt.NDArray[np.int32],
-    forget_ms: npt.NDArray[np.int64],
 ) -> None:
     """Erase a user; without one, only write down that the key is to be forgotten."""
     user = event.user
-    forget_ms[user] = max(forget_ms[user], event.time_ms)
     if slot >= 0:
         drop_user(state, work, slot, FORGOTTEN, user, _BY_FORGETTING, event.time_ms)
         slots[user] = -1

@@ -1,8 +1,8 @@
 """Counters per event type over 1 h, 24 h and 7 d, sliding and tumbling, from the same cells.
 
 A window is a ring of sub-buckets (six of 10 min, six of 4 h, seven of 1 d); a cell counts events
-of one type whose time falls into the sub-bucket. Held are the sub-buckets newer than the user's
-newest minus the ring's length. Sliding = all held; a sliding hour covers 50 to 60 minutes.
+of one type whose time falls into the sub-bucket. Held are the sub-buckets newer than the
+user's newest minus the ring's length. Sliding = all held; a sliding hour covers 50 to 60 minutes.
 Tumbling = the held ones within the aligned window (hour, UTC day, week from Monday) of the newest time.
 """
 
@@ -32,8 +32,8 @@ def count_event(user: Record, event_type: int, time_ms: int) -> None:
         newest = np.int64(user.counter_bucket[window])
         first = _FIRST[window]
         if bucket > newest:
-            steps = int(min(bucket - newest, buckets))
-            for index in range(steps):
+            fresh = min(buckets, bucket - newest)
+            for index in range(int(fresh)):
                 cell = first + (bucket - index) % buckets
                 for kind in range(3):
                     user.counters[kind * _CELLS_PER_TYPE + cell] = 0

@@ -65,6 +65,7 @@ class Engine:
             gap_ms_max=config.source_gap_ms_max,
             bucket_ms=config.bucket_ms,
             events_min=config.churn_events_min,
+            forget_keep_ms=config.forget_keep_ms,
             exclude_recent=config.exclude_recent,
         )
         self._churn_rules = ChurnRules(

@@ -24,6 +24,10 @@ class Forgotten:
         time_ms = max(time_ms, self._times.pop(name, NEVER_MS))
         self._times[name] = time_ms
         self._changed[name] = time_ms
+        if len(self._times) > self._users_max:
+            lowest = min(self._times, key=self._times.__getitem__)
+            del self._times[lowest]
+            self._changed[lowest] = None
 
     def restore(self, name: bytes, time_ms: int | None) -> None:
         """Take over what the changelog says."""
@@ -39,10 +43,8 @@ class Forgotten:
 
     def changes(self, watermark_ms: int) -> dict[bytes, int | None]:
         """Drop what is over, and return what changed since the last call (None: dropped)."""
-        while self._times:
-            name, time_ms = next(iter(self._times.items()))
-            if len(self._times) <= self._users_max and watermark_ms - time_ms <= self._keep_ms:
-                break
+        over = [name for name, ms in self._times.items() if watermark_ms - ms >= self._keep_ms]
+        for name in over:
             del self._times[name]
             self._changed[name] = None
         changed, self._changed = self._changed, {}

@@ -37,7 +37,9 @@ class Scores(NamedTuple):
     hazard: npt.NDArray[np.float32]  # (B, 8) P(active in bin | silent until it), in (0, 1)
     items: npt.NDArray[np.int32]  # (B, K) item indices of the bundle, best first; K = 0: no list
     item_scores: npt.NDArray[np.float32]  # (B, K) descending; -inf where items is 0: no item
-    popular: npt.NDArray[np.bool_] | None = None  # (B,) True: nothing known of the user, popular list
+    popular: npt.NDArray[np.bool_] | None = (
+        None  # (B,) True: nothing known of the user, popular list
+    )
 
 
 class Scorer(Protocol):

@@ -29,6 +29,7 @@ def settle_rows(
     for index in range(len(scored)):
         row = scored[index]
         user = state.users[row.slot]
+        first = count
         if row.newest != 0 and meet_activity(
             user,
             alerts[count],
@@ -58,6 +59,8 @@ def settle_rows(
         ):
             count += 1
         churn[index] = user.churn
+        if count > first:
+            alerts[first].churn = user.churn  # what ended a silence is told with the new score
         if user.seq_last == row.seq:
             schedule(rules, user, row.shop_ms)
     return count

@@ -39,6 +39,7 @@ class ApplyRules(NamedTuple):
     gap_ms_max: int
     bucket_ms: int
     events_min: int
+    forget_keep_ms: int
     exclude_recent: bool
 
 
