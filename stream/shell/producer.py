@@ -1,0 +1,159 @@
+"""What both producers share: librdkafka's settings and producing many records at once.
+
+Rules of the room: blocking calls, made by the flow's thread, never by the event loop; librdkafka
+lets go of the interpreter lock while it waits. A full queue is waited out within the deadline; what
+can never be sent is refused before anything of its call is queued.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from stream.shell.stops import CommitLateError
+
+FULL_WAIT_S: Final = 0.02  # a poll, while the queue is full
+RECORD_OVERHEAD_BYTES: Final = 512  # of key, headers and batch, at most, beside a value
+
+Headers = Sequence[Sequence[tuple[str, bytes]] | None]
+OnDelivery = Callable[[KafkaError | None, Any], None]
+
+
+class TooLargeError(ValueError):
+    """A record is larger than the producer may send; nothing of the call was queued."""
+
+    def __init__(self, topic: str, index: int, size: int, limit: int) -> None:
+        super().__init__(f"record {index} for {topic} has {size} bytes, the limit is {limit}")
+        self.index = index
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerConfig:
+    """Settings of a producer; `extra` goes to librdkafka as it is (security, say)."""
+
+    bootstrap: str
+    client_id: str = "forecart"
+    linger_ms: float = 5.0
+    compression: str = "lz4"
+    batch_bytes: int = 1 << 20
+    message_bytes_max: int = 4 << 20
+    queue_bytes_max: int = 256 << 20
+    queue_records_max: int = 1_000_000
+    transaction_timeout_s: float = 10.0
+    commit_deadline_s: float = 8.0
+    start_deadline_s: float = 60.0
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def librdkafka(self) -> dict[str, Any]:
+        """Name them as librdkafka does."""
+        return {
+            "bootstrap.servers": self.bootstrap,
+            "client.id": self.client_id,
+            "acks": "all",
+            "enable.idempotence": True,
+            # librdkafka's own default is another hash than Java's and aiokafka's.
+            "partitioner": "murmur2_random",
+            "linger.ms": self.linger_ms,
+            "compression.type": self.compression,
+            "batch.size": self.batch_bytes,
+            "batch.num.messages": 100_000,
+            "message.max.bytes": self.message_bytes_max + RECORD_OVERHEAD_BYTES,
+            "queue.buffering.max.kbytes": self.queue_bytes_max >> 10,
+            "queue.buffering.max.messages": self.queue_records_max,
+            **self.extra,
+        }
+
+
+def produce_all(
+    producer: Producer,
+    topic: str,
+    partition: int,
+    keys: Sequence[bytes | None],
+    values: Sequence[bytes | None],
+    headers: Headers | None,
+    *,
+    message_bytes_max: int,
+    deadline_s: float,
+) -> None:
+    """Queue records for one partition, in order.
+
+    Cost: see the README of the benchmarks; one dict a record and one call, or one call a record
+    with headers. Raises TooLargeError, CommitLateError (queue full until the deadline) and
+    KafkaException (fatal).
+    """
+    _check_sizes(topic, values, message_bytes_max)
+    deadline = time.monotonic() + deadline_s
+    if headers is not None:
+        for key, value, header in zip(keys, values, headers, strict=True):
+            produce_one(producer, topic, partition, key, value, header, deadline=deadline)
+        return
+    records: list[dict[str, Any]] = [
+        {"key": key, "value": value} for key, value in zip(keys, values, strict=True)
+    ]
+    while records:
+        try:
+            queued = producer.produce_batch(topic, records, partition)
+        except BufferError:
+            queued = 0
+        if queued == len(records):
+            break
+        records = _left(records)
+        _wait_for_room(producer, topic, deadline)
+    producer.poll(0)
+
+
+def produce_one(
+    producer: Producer,
+    topic: str,
+    partition: int,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Sequence[tuple[str, bytes]] | None = None,
+    on_delivery: OnDelivery | None = None,
+    *,
+    deadline: float,
+) -> None:
+    """Queue one record; waits for room until `deadline` (monotonic)."""
+    extra: dict[str, Any] = {}
+    if headers is not None:
+        extra["headers"] = list(headers)
+    if on_delivery is not None:
+        extra["on_delivery"] = on_delivery
+    while True:
+        try:
+            producer.produce(topic, value, key, partition, **extra)
+        except BufferError:
+            _wait_for_room(producer, topic, deadline)
+        else:
+            return
+
+
+def _check_sizes(topic: str, values: Sequence[bytes | None], limit: int) -> None:
+    if max((len(value) for value in values if value is not None), default=0) <= limit:
+        return
+    for index, value in enumerate(values):
+        if value is not None and len(value) > limit:
+            raise TooLargeError(topic, index, len(value), limit)
+
+
+def _left(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Keep what was not queued. Raises KafkaException if that is not for want of room."""
+    left = []
+    for record in records:
+        error = record.pop("_error", None)
+        if error is None:
+            continue
+        if error.code() != KafkaError._QUEUE_FULL:
+            raise KafkaException(error)
+        left.append(record)
+    return left
+
+
+def _wait_for_room(producer: Producer, topic: str, deadline: float) -> None:
+    if time.monotonic() >= deadline:
+        raise CommitLateError(
+            f"no room for records to {topic}: {len(producer)} wait for the broker"
+        )
+    producer.poll(FULL_WAIT_S)
