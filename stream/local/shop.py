@@ -23,6 +23,7 @@ from stream.local.shop_visits import ROW, play
 
 START_MS: Final = 1_767_571_200_000  # Monday, 5 January 2026, 00:00 UTC
 SLICE_MS: Final = 4 * HOUR_MS  # shorter than the least gap between two visits of a user
+FUTURE_MS: Final = 15_000 * DAY_MS  # ahead of any wall clock that will read the record
 BOTS: Final = 20
 USERS_MAX: Final = 9_000_000  # beyond it, bots' names would meet users' names
 SEQ_MAX: Final = 2**32  # event ids have eight hexadecimal digits of it
@@ -47,6 +48,11 @@ class Block:
     def event_time_ms(self) -> npt.NDArray[np.int64]:
         """Event time of each record on the true clock: (n,), a view."""
         return np.asarray(self.rows["time_ms"])
+
+    @property
+    def due_ms(self) -> npt.NDArray[np.int64]:
+        """Time of delivery of each record, rising: (n,), a view."""
+        return np.asarray(self.rows["deliver_ms"])
 
     def head(self, count: int) -> "Block":
         """Give the first `count` records alone."""
@@ -164,8 +170,7 @@ class Shop:
         for made in (bots, future, poison):
             made["seq"] = np.arange(self._seq, self._seq + len(made))
             self._seq += len(made)
-        # Ahead of the end of all simulated time, so ahead of the wall clock of any record.
-        future["time_ms"] += self.end_ms - self.start_ms + 2 * DAY_MS
+        future["time_ms"] += FUTURE_MS
         return [twice, bots, future, poison]
 
     def _block(self, rows: Records, end_ms: int) -> Block:
