@@ -1,0 +1,164 @@
+"""Forecart itself: `forecart worker` as a process, watched from outside, audited afterwards."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from stream.core.layout import TOPICS
+from stream.settings import Settings
+from stream.shell.admin import TopicAdmin
+from stream.shell.reader import Reader
+from tests.bench.case import Case, Result
+from tests.bench.progress import watch
+
+FORECART = (sys.executable, "-c", "from stream.cli import main; main()")
+READY_S = 60.0
+STOP_S = 30.0
+AUDIT_S = 300.0
+
+
+@dataclass(slots=True)
+class Made:
+    """What setup leaves for run and teardown."""
+
+    settings: Settings
+    environ: dict[str, str]
+    worker: subprocess.Popen[bytes]
+    log: Path
+
+
+def setup(case: Case) -> Made:
+    """Create the output topics and start the worker; live, wait until it is ready."""
+    values = {
+        "broker": case.bootstrap,
+        "topic_prefix": case.prefix,
+        "group": case.prefix + "forecart",
+        "partitions": case.card.partitions,
+        "window_steps": case.card.window_steps,
+        "items_top": 0 if case.profile == "step" else 10,
+        "guarantee": case.guarantee,
+        "bundle": case.bundle,
+        "provider": "cpu",
+        "web_port": free_port(),
+        "state_dir": tempfile.mkdtemp(prefix="forecart-bench-"),
+    }
+    settings = Settings(**values)
+    TopicAdmin(case.bootstrap, settings).apply()
+    environ = dict(os.environ)
+    environ |= {f"FORECART_{name.upper()}": str(value) for name, value in values.items()}
+    log = Path("build/bench") / f"{case.prefix}worker.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as sink:
+        worker = subprocess.Popen(
+            [*FORECART, "worker"],
+            env=environ,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+        )
+    made = Made(settings, environ, worker, log)
+    if case.mode == "live":
+        until = time.monotonic() + READY_S
+        while not is_ready(settings.web_port):
+            _alive(made)()
+            if time.monotonic() > until:
+                teardown(case, made)
+                raise TimeoutError(f"the worker is not ready after {READY_S:g} s: see {log}")
+            time.sleep(0.1)
+    return made
+
+
+def run(case: Case, made: Made) -> Result:
+    """Wait until every event is committed, then audit."""
+    settings = made.settings
+    places = [(settings.topic(t), p) for t in TOPICS for p in range(settings.partitions)]
+    progress = watch(
+        case.bootstrap, settings.group, places, case.events, case.deadline_s, _alive(made)
+    )
+    events, seconds, cpu_s = progress.rate()
+    made.worker.send_signal(signal.SIGTERM)
+    made.worker.wait(STOP_S)
+    audit = subprocess.run(
+        [*FORECART, "audit"],
+        env=made.environ,
+        capture_output=True,
+        text=True,
+        timeout=AUDIT_S,
+        check=False,
+    )
+    if audit.returncode:
+        raise RuntimeError(f"the audit does not balance:\n{audit.stdout}{audit.stderr}")
+    return {
+        "events": events,
+        "seconds": seconds,
+        "events_per_second": events / seconds,
+        "cpu_us_per_event": cpu_s / events * 1e6,
+        "commits": len(progress.points),
+        "points": [(wall, committed) for _, wall, committed, _ in progress.points],
+        "audit": audit.stdout.strip().splitlines()[-1:],
+        "sizes": sizes(case, settings),
+    }
+
+
+def teardown(_case: Case, made: Made) -> None:
+    """Stop the worker."""
+    if made.worker.poll() is None:
+        made.worker.kill()
+    made.worker.wait(STOP_S)
+
+
+def sizes(case: Case, settings: Settings) -> dict[str, float]:
+    """Measure what was written per event, for the card: from a sample of each output topic."""
+    found: dict[str, float] = {}
+    with Reader(case.bootstrap) as reader:
+        for name in ("predictions", "user-state"):
+            topic = settings.topic(name)
+            ranges = reader.ranges([topic])
+            written = sum(end - first for first, end in ranges.values())
+            # Offsets count transaction markers too: one per commit and partition, a few hundred.
+            part = {
+                place: (first, min(end, first + 5_000)) for place, (first, end) in ranges.items()
+            }
+            values = [len(record.value or b"") for record in reader.records(part)]
+            found[f"{name}_bytes"] = sum(values) / max(1, len(values))
+            found[f"{name}_per_event"] = written / case.events
+    return found
+
+
+def _alive(made: Made) -> Callable[[], float]:
+    process = psutil.Process(made.worker.pid)
+
+    def cpu_s() -> float:
+        status = made.worker.poll()
+        if status is not None:
+            lines = made.log.read_text(errors="replace").splitlines()[-5:]
+            raise RuntimeError(f"the worker ended with status {status}: {' | '.join(lines)}")
+        times = process.cpu_times()
+        return times.user + times.system
+
+    return cpu_s
+
+
+def free_port() -> int:
+    """Find a port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_ready(port: int) -> bool:
+    """Ask the worker."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

@@ -1,0 +1,77 @@
+"""How far a consumer group has come, looked at from outside: the rate between commits.
+
+Rules of the room: only commits count. The clock starts at the first commit seen, when start-up is
+over, and stops at the last one but the tail: the final commit may have waited for its interval.
+Events before the first commit are not in the rate.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+LOOK_S = 0.05
+POINTS_MIN = 4
+
+
+@dataclass(slots=True)
+class Progress:
+    """Points (monotonic seconds, wall seconds, events committed, processor seconds), rising."""
+
+    points: list[tuple[float, float, int, float]] = field(default_factory=list)
+
+    def rate(self, until_wall_s: float | None = None) -> tuple[int, float, float]:
+        """Give events, seconds and processor seconds between the first and the last counted point.
+
+        Raises ValueError where there are too few commits to say.
+        """
+        points = self.points
+        if until_wall_s is not None:
+            points = [point for point in points if point[1] <= until_wall_s]
+        elif len(points) > POINTS_MIN:
+            points = points[:-1]
+        if len(points) < 2:
+            raise ValueError(f"{len(points)} commits seen: too few events for a rate")
+        first, last = points[0], points[-1]
+        return last[2] - first[2], last[0] - first[0], last[3] - first[3]
+
+
+def watch(
+    bootstrap: str,
+    group: str,
+    places: list[tuple[str, int]],
+    events: int,
+    deadline_s: float,
+    alive: Callable[[], float],
+) -> Progress:
+    """Look until all events are committed. `alive` gives processor seconds, or raises.
+
+    Raises TimeoutError when the deadline passes.
+    """
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    progress = Progress()
+    deadline = time.monotonic() + deadline_s
+    seen = 0
+    while seen < events:
+        cpu_s = alive()
+        committed = _committed(admin, group, places)
+        if committed > seen:
+            progress.points.append((time.monotonic(), time.time(), committed, cpu_s))
+            seen = committed
+        elif time.monotonic() > deadline:
+            raise TimeoutError(f"{group}: {seen} of {events} events in {deadline_s:g} s")
+        time.sleep(LOOK_S)
+    return progress
+
+
+def _committed(admin: AdminClient, group: str, places: list[tuple[str, int]]) -> int:
+    wanted = ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in places])
+    try:
+        answer = admin.list_consumer_group_offsets([wanted], require_stable=False)[group].result(10)
+    except KafkaException as error:
+        if error.args[0].retriable():
+            return 0
+        raise
+    return sum(max(0, place.offset) for place in answer.topic_partitions)

@@ -1,0 +1,177 @@
+"""`python -m tests.bench.run`: contenders in turn, each in a fresh process.
+
+The broker is its own. Prints the machine, then median and spread per contender; keeps everything in
+build/bench/*.json. Rounds are interleaved, so a machine that slows down slows everybody.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from stream.local.kafka import EmbeddedKafka
+from tests.bench import machine
+from tests.bench.case import Case, Result
+
+OUTPUT = Path("build/bench")
+# Name on the command line: contender's module and profile.
+CONTENDERS = {
+    "floor": ("floor", "step"),
+    "forecart": ("forecart", "step"),
+    "forecart-full": ("forecart", "full"),
+}
+TARGET = 60_000  # events/s, exactly-once, profile step
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run. Returns 1 when a contender failed."""
+    options = _options(arguments)
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    broker = EmbeddedKafka(OUTPUT / "kafka") if not options.broker else None
+    bootstrap = options.broker or (broker.up() if broker else "")
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    card = machine.card()
+    runs: list[dict[str, Any]] = []
+    try:
+        for number in range(options.repeats):
+            for mode in options.modes:
+                for name in options.only:
+                    module, profile = CONTENDERS[name]
+                    case = Case(
+                        contender=module,
+                        mode=mode,
+                        bootstrap=bootstrap,
+                        prefix=f"bench-{stamp}-{number}-{mode}-{name}-",
+                        events=options.events,
+                        rate=options.rate if mode == "live" else 0.0,
+                        profile=profile,
+                        guarantee=options.guarantee,
+                        bundle=options.bundle,
+                    )
+                    runs.append({"name": name, "mode": mode, **run_once(case)})
+    finally:
+        if broker is not None:
+            broker.down()
+    report = {"machine": card, "case": json.loads(replace(case, prefix="").to_json()), "runs": runs}
+    path = OUTPUT / f"{stamp}.json"
+    path.write_text(json.dumps(report, indent=1))
+    show(report, path)
+    return int(any("error" in run for run in runs))
+
+
+def run_once(case: Case) -> Result:
+    """Run one case in a fresh process."""
+    begin = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench.one", case.to_json()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    took = time.monotonic() - begin
+    label = f"{case.mode} {case.contender} ({case.profile})"
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no word"])[-1]
+        print(f"{label}: FAILED: {reason}", file=sys.stderr)
+        return {"error": reason, "log": done.stderr}
+    result: Result = json.loads(done.stdout.splitlines()[-1])
+    print(f"{label}: {result['events_per_second']:,.0f} events/s ({took:.0f} s)", file=sys.stderr)
+    return result
+
+
+def show(report: dict[str, Any], path: Path) -> None:
+    """Print the machine and the table."""
+    about, case, runs = report["machine"], report["case"], report["runs"]
+    console = Console(width=110)
+    console.print(
+        f"{about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB, "
+        f"{about['system']}, Python {about['python']}, commit {about['commit']}"
+    )
+    console.print(
+        f"{case['events']:,} events of 200 bytes, {case['card']['partitions']} partitions, "
+        f"{case['card']['users']:,} users, {case['guarantee']}; "
+        f"synthetic load; floor writes {case['card']['prediction_bytes']} + {case['card']['state_bytes']} bytes each"
+    )
+    table = Table(
+        "mode", "contender", "events/s", "lowest", "highest", "of floor", "µs CPU/event", "runs"
+    )
+    for mode in dict.fromkeys(run["mode"] for run in runs):
+        floor = _rates(runs, mode, "floor")
+        for name in dict.fromkeys(run["name"] for run in runs):
+            rates = _rates(runs, mode, name)
+            if not rates:
+                table.add_row(mode, name, "failed", "", "", "", "", "0")
+                continue
+            median = statistics.median(rates)
+            share = f"{median / statistics.median(floor):.2f}" if floor else "-"
+            cpu = statistics.median(
+                run["cpu_us_per_event"]
+                for run in runs
+                if run["name"] == name and run["mode"] == mode and "error" not in run
+            )
+            cells = (f"{median:,.0f}", f"{min(rates):,.0f}", f"{max(rates):,.0f}", share)
+            table.add_row(mode, name, *cells, f"{cpu:.1f}", str(len(rates)))
+    console.print(table)
+    console.print(f"all of it: {path}")
+
+
+def _rates(runs: list[dict[str, Any]], mode: str, name: str) -> list[float]:
+    return [
+        run["events_per_second"]
+        for run in runs
+        if run["name"] == name and run["mode"] == mode and "error" not in run
+    ]
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.run", description=__doc__)
+    parser.add_argument(
+        "--only",
+        type=_names,
+        default=list(CONTENDERS),
+        metavar="NAME[,NAME]",
+        help=f"of {', '.join(CONTENDERS)}; default all",
+    )
+    parser.add_argument(
+        "--modes",
+        type=_modes,
+        default=["drain", "live"],
+        metavar="MODE[,MODE]",
+        help="drain: the log is filled before; live: a producer runs beside",
+    )
+    parser.add_argument("--events", type=int, default=1_000_000, help="events in a run")
+    parser.add_argument(
+        "--rate", type=float, default=0.0, help="live: events/s of the producer; 0: full speed"
+    )
+    parser.add_argument("--repeats", type=int, default=3, help="rounds")
+    parser.add_argument("--guarantee", default="exactly_once", help="of Forecart's outputs")
+    parser.add_argument("--bundle", default="", help="model bundle; default: the shipped one")
+    parser.add_argument("--broker", default="", help="default: one of its own in build/bench")
+    return parser.parse_args(arguments)
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    unknown = [name for name in names if name not in CONTENDERS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}")
+    return names
+
+
+def _modes(text: str) -> list[str]:
+    modes = text.split(",")
+    if not set(modes) <= {"drain", "live"}:
+        raise argparse.ArgumentTypeError(f"{text!r}: of drain, live")
+    return modes
+
+
+if __name__ == "__main__":
+    sys.exit(main())
