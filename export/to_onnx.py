@@ -1,0 +1,159 @@
+"""Weights to the three ONNX graphs, node by node.
+
+Rules of the room: hand-built, so that names, types and the order of the state are exactly those of
+stream/model/graphs.py, whatever torch's exporter does in its next version. Opset 17.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from export.weights import CONTEXT_COUNT, HEAD_LOG, NEVER_WEIGHT, Weights
+from stream.core.layout import EVENT_TYPES, HAZARD_BINS
+from stream.model.graphs import graph_forms
+
+OPSET: Final = 17
+IR_VERSION: Final = 8
+_TYPES: Final = {"tensor(float)": TensorProto.FLOAT, "tensor(int32)": TensorProto.INT32}
+
+
+class _Builder:
+    """Collects nodes and constants; each call of `op` returns the name of its result."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def op(
+        self, kind: str, *inputs: str, out: str | tuple[str, ...] = "", **attributes: Any
+    ) -> str:
+        """Add a node; the first output's name comes back."""
+        outputs = (out,) if isinstance(out, str) and out else out or (f"v{len(self.nodes)}",)
+        self.nodes.append(helper.make_node(kind, list(inputs), list(outputs), **attributes))
+        return outputs[0]
+
+    def constant(self, name: str, array: npt.NDArray[Any]) -> str:
+        """Add an initialiser."""
+        if array.dtype.kind == "f":
+            array = array.astype(np.float32)
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def axes(self, name: str, *values: int) -> str:
+        """Add a constant of int64."""
+        return self.constant(name, np.array(values, np.int64))
+
+
+def to_onnx(weights: Weights) -> dict[str, bytes]:
+    """Build step.onnx, heads.onnx and items.onnx. Raises ValueError on a kind without a builder."""
+    if weights.kind != "lstm":
+        raise ValueError(f"no ONNX builder for a recurrent model of kind {weights.kind!r}")
+    forms = graph_forms(weights.shapes())
+    builders = {"step": _step(weights), "heads": _heads(weights), "items": _items(weights)}
+    files = {}
+    for name, builder in builders.items():
+        inputs, outputs = forms[name]
+        graph = helper.make_graph(
+            builder.nodes,
+            name,
+            [_value(key, *form) for key, form in inputs.items()],
+            [_value(key, *form) for key, form in outputs.items()],
+            builder.constants,
+        )
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="forecart"
+        )
+        model.ir_version = IR_VERSION
+        onnx.checker.check_model(model)
+        files[f"{name}.onnx"] = model.SerializeToString(deterministic=True)
+    return files
+
+
+def _value(name: str, kind: str, width: int) -> Any:
+    shape: list[Any] = ["B", width] if width else ["B"]
+    return helper.make_tensor_value_info(name, _TYPES[kind], shape)
+
+
+def _step(weights: Weights) -> _Builder:
+    b = _Builder()
+    item = b.op("Gather", b.constant("item_table", weights.item), "item_id")
+    side = b.op("Gather", b.constant("side_table", weights.side), "side_id")
+    # Flat rows times one matrix: half the cost of summing rows of full width.
+    flat_width = weights.mix.shape[0] - weights.shapes().dense
+    flat = b.op("Reshape", side, b.axes("flat", -1, flat_width))
+    mixed = b.op("Concat", flat, "dense", axis=1)
+    x = b.op("Gemm", mixed, b.constant("mix", weights.mix), b.constant("mix_b", weights.mix_bias))
+    x = b.op("Unsqueeze", b.op("Add", x, item), b.axes("axis_0", 0))  # (1, B, E)
+    parts = [f"{kind}{layer}" for layer in range(len(weights.cells)) for kind in ("h", "c")]
+    sizes = [cell.hidden for cell in weights.cells for _ in range(2)]
+    b.op("Split", "state", b.axes("state_parts", *sizes), out=tuple(parts), axis=1)
+    after = []
+    for layer, cell in enumerate(weights.cells):
+        zeros = np.zeros_like(cell.bias)
+        h, c = f"h{layer}_next", f"c{layer}_next"
+        b.op(
+            "LSTM",
+            x,
+            b.constant(f"w{layer}", cell.inputs.T[None]),
+            b.constant(f"r{layer}", cell.recurrent.T[None]),
+            b.constant(f"b{layer}", np.concatenate([cell.bias, zeros])[None]),
+            "",
+            b.op("Unsqueeze", f"h{layer}", "axis_0"),
+            b.op("Unsqueeze", f"c{layer}", "axis_0"),
+            out=("", h, c),
+            hidden_size=cell.hidden,
+        )
+        x = h
+        after += [b.op("Squeeze", h, "axis_0"), b.op("Squeeze", c, "axis_0")]
+    b.op("Concat", *after, out="state_next", axis=1)
+    return b
+
+
+def _heads(weights: Weights) -> _Builder:
+    b = _Builder()
+    std = weights.head_std.astype(np.float64)
+    positive = b.op("Relu", "head")
+    logs = b.op("Log", b.op("Add", positive, b.constant("one", np.ones(1))))
+    below = b.op("Sub", "head", positive)
+    terms = (
+        b.op("Mul", logs, b.constant("log_scale", HEAD_LOG / std)),
+        b.op("Mul", "head", b.constant("raw_scale", ~HEAD_LOG / std)),
+        b.op("Mul", below, b.constant("never_scale", NEVER_WEIGHT * HEAD_LOG / std)),
+    )
+    scaled = b.op("Add", terms[0], b.constant("shift", -weights.head_mean / std))
+    scaled = b.op("Add", b.op("Add", scaled, terms[1]), terms[2])
+    context = b.op("Gather", b.constant("context_table", weights.context), "context_id")
+    width = CONTEXT_COUNT * weights.context.shape[1]
+    context = b.op("Reshape", context, b.axes("flat", -1, width))
+    inputs = b.op("Concat", "top", scaled, context, axis=1)
+    hidden = b.op(
+        "Gemm", inputs, b.constant("hidden", weights.hidden), b.constant("hb", weights.hidden_bias)
+    )
+    out = b.op(
+        "Gemm",
+        b.op("Relu", hidden),
+        b.constant("out", weights.out),
+        b.constant("ob", weights.out_bias),
+    )
+    parts = b.axes("parts", len(EVENT_TYPES), 1, HAZARD_BINS)
+    b.op("Split", out, parts, out=("type_logits", "purchase_logit", "hazard_logits"), axis=1)
+    b.op("Softmax", "type_logits", out="next_event", axis=1)
+    purchase = b.op("Sigmoid", "purchase_logit")
+    b.op("Squeeze", purchase, b.axes("axis_1", 1), out="purchase")
+    b.op("Sigmoid", "hazard_logits", out="hazard")
+    return b
+
+
+def _items(weights: Weights) -> _Builder:
+    b = _Builder()
+    x = "top"
+    if weights.project is not None:
+        x = b.op("MatMul", x, b.constant("project", weights.project))
+    norm = b.op("ReduceL2", x, axes=[1], keepdims=1)
+    norm = b.op("Max", norm, b.constant("least", np.full(1, 1e-6)))
+    x = b.op("Div", x, norm)
+    b.op("MatMul", x, b.constant("item_out", weights.item_out.T), out="logits")
+    return b
