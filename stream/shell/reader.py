@@ -152,7 +152,10 @@ class Reader:
         """Yield records from the positions on, for ever; None when there is none at the moment."""
         self._assign(positions)
         while True:
-            messages = self._consumer.consume(BATCH_RECORDS, POLL_S)
+            # consume() waits until it has all that it may give: one first, then what is there.
+            messages = self._consumer.consume(1, POLL_S)
+            if messages:
+                messages += self._consumer.consume(BATCH_RECORDS, 0)
             for message in messages:
                 if message.error() is not None:
                     self._check(message.error())
