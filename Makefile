@@ -26,9 +26,10 @@ test: ## All tests, in stages: set-up, lint, units, broker, model
 	@MAKE="$(MAKE)" tools/stages setup lint stage-units stage-broker stage-model
 
 lint: .venv/.forecart-full ## Ruff, its formatter, and mypy
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	@status=0; \
+	for check in "ruff check ." "ruff format --check ." mypy; do \
+		echo "$(BIN)/$$check"; $(BIN)/$$check || status=1; \
+	done; exit $$status
 
 format: .venv/.forecart-full ## Let Ruff format and fix what it can
 	$(BIN)/ruff check --fix .
@@ -44,7 +45,7 @@ stage-model: .venv/.forecart-full ## Tests that train or need torch
 	$(BIN)/pytest -m "$(MODEL)" --durations=5 $(ARGS)
 
 bench: .venv/.forecart-full ## Measure, with the floor in the same run (ONLY=step: one of them)
-	@exec $(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
+	@exec $(BIN)/python -m tests.bench.run $(if $(ONLY),--only $(ONLY))
 
 clean: ## Remove what was built; the embedded broker and its data are the user's and stay
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
