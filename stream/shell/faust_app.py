@@ -6,7 +6,6 @@ gives them to the intake through one agent, and is told of every reason to stop 
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import faust
@@ -52,6 +51,9 @@ class ChunkApp(faust.App):  # type: ignore[misc]
     def _new_transport(self) -> ChunkTransport:
         return ChunkTransport(self.conf.broker_consumer, self)
 
+    def _create_directories(self) -> None:
+        """Create none: nothing is kept on this machine's disk."""
+
     # Failure
 
     def on_fail(self, callback: Callable[[WorkerStopError], None]) -> None:
@@ -76,6 +78,11 @@ class ChunkApp(faust.App):  # type: ignore[misc]
     def release(self, topic: str, partition: int) -> None:
         """Fetch it again; any thread."""
         self.consumer.release([TP(topic, partition)])
+
+    def is_held(self, topic: str, partition: int) -> bool:
+        """Whether a partition is held; any thread."""
+        held: bool = self.consumer._thread.is_held(TP(topic, partition))
+        return held
 
     def membership(self) -> Membership:
         """Name this worker's place in the group; any thread.
@@ -106,7 +113,6 @@ def make_faust_app(
     state_topic: str,
     store: StateStore,
     intake: Intake,
-    datadir: Path | None = None,
     **conf: Any,
 ) -> ChunkApp:
     """Build the app of worker number `instance`; `conf` overrides Faust's settings.
@@ -141,7 +147,6 @@ def make_faust_app(
         "web_enabled": False,
         "canonical_url": f"http://{identity}",
         "store": "memory://",
-        "datadir": str(datadir or settings.state_path / "faust" / identity),
         "autodiscover": False,
         "worker_redirect_stdouts": False,
         "TableManager": ChunkTableManager,
