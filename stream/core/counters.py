@@ -32,8 +32,9 @@ def count_event(user: Record, event_type: int, time_ms: int) -> None:
         newest = np.int64(user.counter_bucket[window])
         first = _FIRST[window]
         if bucket > newest:
-            fresh = min(buckets, bucket - newest)
-            for index in range(int(fresh)):
+            for index in range(buckets):
+                if bucket - index <= newest:
+                    break
                 cell = first + (bucket - index) % buckets
                 for kind in range(3):
                     user.counters[kind * _CELLS_PER_TYPE + cell] = 0

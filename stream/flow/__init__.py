@@ -1,0 +1,1 @@
+"""The order of steps: intake, merge, scoring, commit, restore. Sees the world through protocols."""

@@ -1,0 +1,139 @@
+"""What one topic partition has sent and the engine has not yet applied.
+
+Chunks come in on the event loop's thread and wait undecoded; the worker's thread decodes as many
+together as make a batch. Offsets go on without a hole, or the worker stops. Rows below the position
+are skipped: they come again after a seek, and are in the state already.
+"""
+
+import threading
+from collections import deque
+from typing import Final
+
+import numpy as np
+
+from stream.flow.ports import Chunk
+from stream.flow.stops import HoleError
+from stream.wire.decode import Decoded, Decoder
+
+NO_ROWS: Final = 0
+
+
+class TopicBuffer:
+    """Chunks of one topic partition, and the decoded ones at its front.
+
+    `offset_next` is where the next chunk must begin; `front` and `taken` say which decoded rows
+    stand at the head. `append` may run beside everything else, the rest is the worker's thread.
+    """
+
+    def __init__(self, topic: int, name: str, partition: int, offset_next: int) -> None:
+        self.topic = topic
+        self.name = name
+        self.partition = partition
+        self.offset_next = offset_next
+        self.bytes_count = 0  # of chunks not yet decoded, as they take up memory
+        self.rows_count = 0  # rows fetched and not taken, about
+        self.caught_up = False
+        self.front: Decoded | None = None
+        self.front_received_ms = 0  # wall clock at which the oldest chunk of the front came
+        self.taken = NO_ROWS
+        self.end_offset = -1  # last stable offset by the newest response
+        self._decoded_next = offset_next  # offsets below it are decoded, or known to hold no row
+        self._chunks: deque[Chunk] = deque()
+        self._lock = threading.Lock()
+
+    def append(self, chunk: Chunk) -> None:
+        """Take a chunk. Raises HoleError where offsets are missing before it."""
+        if chunk.offset_first > self.offset_next:
+            raise HoleError(
+                f"hole: chunk from {chunk.offset_first} after {self.offset_next}"
+                f" on {self.name}[{self.partition}]"
+            )
+        with self._lock:
+            self.caught_up = chunk.caught_up
+            self.end_offset = max(self.end_offset, chunk.end_offset)
+            if chunk.offset_next <= self.offset_next:
+                return
+            self.offset_next = chunk.offset_next
+            self._chunks.append(chunk)
+            self.bytes_count += chunk.plain_bytes_count
+            self.rows_count += chunk.records_count_max
+
+    @property
+    def rows_front(self) -> int:
+        """Decoded rows that stand at the head."""
+        return 0 if self.front is None else len(self.front.events) - self.taken
+
+    def fill(self, decoder: Decoder, rows_max: int) -> None:
+        """Decode chunks to the front, about `rows_max` rows, if it is empty and there are any."""
+        while self.rows_front == 0:
+            chunks = self._pop(rows_max)
+            if not chunks:
+                return
+            self.front = self._decode(decoder, chunks)
+            self.front_received_ms = min(chunk.received_ms for chunk in chunks)
+            self.taken = NO_ROWS
+
+    def take(self, rows: int) -> None:
+        """Move the head on."""
+        self.taken += rows
+        self.rows_count = max(0, self.rows_count - rows)
+
+    def after(self, offset: int) -> int:
+        """Return the position after the row at `offset`, which was the last one taken.
+
+        Offsets without a row behind the front's last one are passed over with it.
+        """
+        front = self.front
+        if front is not None and self.rows_front == 0 and offset >= front.offset_first:
+            return front.offset_next
+        return offset + 1
+
+    def idle_next(self) -> int | None:
+        """Return the position when nothing is left to apply; None while there is something."""
+        with self._lock:
+            if self.rows_front or self._chunks:
+                return None
+            return self._decoded_next
+
+    def _pop(self, rows_max: int) -> list[Chunk]:
+        chunks: list[Chunk] = []
+        rows = 0
+        with self._lock:
+            while self._chunks and (
+                not chunks or rows + self._chunks[0].records_count_max <= rows_max
+            ):
+                chunk = self._chunks.popleft()
+                self.bytes_count -= chunk.plain_bytes_count
+                rows += chunk.records_count_max
+                chunks.append(chunk)
+        return chunks
+
+    def _decode(self, decoder: Decoder, chunks: list[Chunk]) -> Decoded:
+        offsets: list[int] = []
+        timestamps_ms: list[int] = []
+        keys: list[bytes | None] = []
+        values: list[bytes | None] = []
+        estimate = 0
+        for chunk in chunks:
+            columns = chunk.records()
+            estimate += chunk.records_count_max
+            offsets += columns.offsets
+            timestamps_ms += columns.timestamps_ms
+            keys += columns.keys
+            values += columns.values
+        self.rows_count = max(0, self.rows_count - (estimate - len(offsets)))
+        first = self._decoded_next
+        skipped = int(np.searchsorted(np.array(offsets, np.int64), first))
+        if skipped:
+            del offsets[:skipped], timestamps_ms[:skipped], keys[:skipped], values[:skipped]
+        self._decoded_next = max(first, chunks[-1].offset_next)
+        return decoder.decode(
+            self.topic,
+            self.partition,
+            first,
+            self._decoded_next,
+            offsets,
+            timestamps_ms,
+            keys,
+            values,
+        )

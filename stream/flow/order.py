@@ -1,0 +1,142 @@
+"""Merge what stands at the head of a partition's three topics into one batch (DESIGN decision 3).
+
+A topic that has no row is waited for: briefly if it is caught up, long if it is known to be behind.
+Waiting is counted from the moment at which the oldest head came.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from stream.core.layout import EVENT, STEP, TOPICS, Records
+from stream.core.merge import merge_heads
+from stream.core.results import Batch
+from stream.flow.buffer import TopicBuffer
+from stream.wire.decode import Decoded, Decoder
+
+_EMPTY = np.zeros(0, np.int64)
+
+
+@dataclass(slots=True)
+class Origin:
+    """Where a batch's rows come from, and where each topic stands after them."""
+
+    topics: Records  # (n,) uint8
+    indices: Records  # (n,) int32, into the decoded rows of that topic
+    decoded: list[Decoded | None]  # per topic
+    offset_last: list[int] = field(default_factory=lambda: [-1] * len(TOPICS))
+    offset_after: list[int] = field(default_factory=lambda: [-1] * len(TOPICS))
+    received_ms: int = 0  # wall clock at which the oldest chunk in it came
+
+    def original(self, row: int) -> tuple[bytes | None, bytes | None, str]:
+        """Return key, value and the decoder's message of a row."""
+        decoded = self.decoded[self.topics[row]]
+        if decoded is None:
+            raise RuntimeError(f"row {row} of a topic without rows")
+        index = int(self.indices[row])
+        return decoded.keys[index], decoded.values[index], decoded.messages.get(index, "")
+
+
+class Order:
+    """The merge of one partition number."""
+
+    def __init__(self, decoder: Decoder, merge_wait_ms: int, merge_hold_ms: int) -> None:
+        self._decoder = decoder
+        self._wait_ms = merge_wait_ms
+        self._hold_ms = merge_hold_ms
+        self.holds_over = 0  # times that a topic known to be behind was not waited for any longer
+
+    def take(
+        self, buffers: list[TopicBuffer], rows_max: int, now_ms: int
+    ) -> tuple[Batch, Origin] | None:
+        """Take the next rows in merged order; None while there are none, or a topic is awaited."""
+        for buffer in buffers:
+            buffer.fill(self._decoder, rows_max)
+        if not self._may_go_on(buffers, now_ms):
+            return None
+        times = [
+            np.ascontiguousarray(buffer.front.events["time_ms"][buffer.taken :])
+            if buffer.front is not None and buffer.rows_front
+            else _EMPTY
+            for buffer in buffers
+        ]
+        topics = np.empty(rows_max, np.uint8)
+        indices = np.empty(rows_max, np.int32)
+        count = merge_heads(times[0], times[1], times[2], topics, indices)
+        return self._collect(buffers, topics[:count], indices[:count])
+
+    def _may_go_on(self, buffers: list[TopicBuffer], now_ms: int) -> bool:
+        present = [buffer for buffer in buffers if buffer.rows_front]
+        if not present:
+            return False
+        waited_ms = now_ms - min(buffer.front_received_ms for buffer in present)
+        for buffer in buffers:
+            if buffer.rows_front:
+                continue
+            if waited_ms < (self._wait_ms if buffer.caught_up else self._hold_ms):
+                return False
+            if not buffer.caught_up:
+                self.holds_over += 1
+        return True
+
+    def _collect(
+        self,
+        buffers: list[TopicBuffer],
+        topics: Records,
+        indices: Records,
+    ) -> tuple[Batch, Origin]:
+        """Copy the rows taken into one batch, with one list of users."""
+        events = np.empty(len(topics), EVENT)
+        steps = []
+        names: list[bytes] = []
+        steps_count = 0
+        origin = Origin(topics, indices, [None] * len(buffers))
+        received = []
+        for buffer in buffers:
+            mask = topics == buffer.topic
+            rows = int(mask.sum())
+            if not rows or buffer.front is None:
+                continue
+            first = buffer.taken
+            indices[mask] += first
+            part = buffer.front.events[first : first + rows].copy()
+            with_steps = np.flatnonzero(part["steps_count"])
+            step_first = int(part["step_first"][with_steps[0]]) if len(with_steps) else 0
+            part_steps = buffer.front.steps[
+                step_first : step_first + int(part["steps_count"].sum())
+            ]
+            part["step_first"] += steps_count - step_first
+            part["user"] = _number(part["user"], buffer.front.users, names)
+            events[mask] = part
+            steps.append(part_steps)
+            steps_count += len(part_steps)
+            origin.decoded[buffer.topic] = buffer.front
+            last = int(part["offset"][-1])
+            buffer.take(rows)
+            origin.offset_last[buffer.topic] = last
+            origin.offset_after[buffer.topic] = buffer.after(last)
+            received.append(buffer.front_received_ms)
+        origin.received_ms = min(received)
+        users = _join_users(events, names)
+        all_steps = np.concatenate(steps) if steps else np.zeros(0, STEP)
+        return Batch(events, all_steps, users), origin
+
+
+def _number(users: Records, keys: list[bytes], names: list[bytes]) -> Records:
+    """Renumber a topic's users, those that occur, to places at the end of `names`."""
+    distinct, places = np.unique(users, return_inverse=True)
+    none = bool(len(distinct)) and distinct[0] < 0
+    first = len(names) - (1 if none else 0)
+    names += [keys[index] for index in distinct.tolist() if index >= 0]
+    numbers = places.astype(np.int32) + first
+    return np.where(users < 0, -1, numbers).astype(np.int32)
+
+
+def _join_users(events: Records, names: list[bytes]) -> list[bytes]:
+    """Make one number of a user that occurs in several topics. 0.1 us a name."""
+    numbers: dict[bytes, int] = {}
+    place = [numbers.setdefault(name, len(numbers)) for name in names]
+    if len(numbers) < len(names):
+        joined = np.array([*place, -1], np.int32)  # the last one serves -1
+        events["user"] = joined[events["user"]]
+    return list(numbers)

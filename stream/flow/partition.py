@@ -1,0 +1,120 @@
+"""One partition number in a worker: its engine, its three buffers, and the row it stands at.
+
+`offset_next` is the unit of truth (DESIGN decision 4): per topic the first offset whose effect is
+not in the engine's state. It moves when rows are settled, never when they are fetched or decoded.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from stream.core.engine import Engine
+from stream.core.layout import TOPICS, Outcome
+from stream.core.results import Applied, Batch, Settled
+from stream.flow.buffer import TopicBuffer
+from stream.flow.order import Order, Origin
+from stream.flow.receipts import Receipts
+
+OUTCOMES: Final = tuple(outcome.name.lower() for outcome in Outcome)
+_DEAD: Final = int(Outcome.DEAD_LETTERED)
+_MINUTE_MS: Final = 60_000
+
+
+@dataclass(slots=True)
+class Taken:
+    """A batch and the first of its rows that is still to be applied."""
+
+    batch: Batch
+    origin: Origin
+    first: int = 0
+
+
+class Partition:
+    """Used by the worker's thread alone, but for `TopicBuffer.append`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        buffers: list[TopicBuffer],
+        order: Order,
+        outcomes: Mapping[str, int],
+        dead_letters_per_minute_max: int,
+    ) -> None:
+        self.engine = engine
+        self.number = engine.partition
+        self.buffers = buffers
+        self.offset_next = [buffer.offset_next for buffer in buffers]
+        self.outcomes = Counter(outcomes)
+        self.receipts = Receipts(self.offset_next)
+        self.rows_open = 0  # settled since the last commit
+        self._committed_next = list(self.offset_next)
+        self._order = order
+        self._rest: Taken | None = None
+        self._dead_max = dead_letters_per_minute_max
+        self._dead_minute = -1
+        self._dead_count = 0
+
+    def take(self, rows_max: int, now_ms: int) -> Taken | None:
+        """Take the next rows: what is left of the last batch, or a new one."""
+        if self._rest is not None:
+            rest, self._rest = self._rest, None
+            return rest
+        if self._dead_count > self._dead_max and now_ms // _MINUTE_MS == self._dead_minute:
+            return None
+        taken = self._order.take(self.buffers, rows_max, now_ms)
+        return None if taken is None else Taken(*taken)
+
+    def note_applied(self, taken: Taken, applied: Applied) -> None:
+        """Keep what is left of a batch for the next turn."""
+        if applied.rows_next < len(taken.batch.events):
+            self._rest = Taken(taken.batch, taken.origin, applied.rows_next)
+
+    def note_settled(self, taken: Taken, settled: Settled, now_ms: int) -> None:
+        """Move the position past settled rows and count them."""
+        rows = settled.rows
+        origin = taken.origin
+        for topic in range(len(TOPICS)):
+            mine = rows["offset"][rows["topic"] == topic]
+            if len(mine):
+                last = int(mine[-1])
+                whole = last == origin.offset_last[topic]
+                self.offset_next[topic] = origin.offset_after[topic] if whole else last + 1
+        counts = np.bincount(rows["outcome"], minlength=len(OUTCOMES)).tolist()
+        for name, count in zip(OUTCOMES, counts, strict=True):
+            self.outcomes[name] += count
+        self._count_dead(counts[_DEAD], now_ms)
+        self.receipts.add(rows)
+        self.rows_open += len(rows)
+
+    def pass_holes(self) -> None:
+        """Move the position past offsets that hold no row, when there is no row before them."""
+        if self._rest is not None:
+            return
+        for topic, buffer in enumerate(self.buffers):
+            position = buffer.idle_next()
+            if position is not None:
+                self.offset_next[topic] = max(self.offset_next[topic], position)
+
+    @property
+    def moved(self) -> bool:
+        """Whether a commit would say anything new."""
+        return self.rows_open > 0 or self.offset_next != self._committed_next
+
+    def note_commit(self) -> None:
+        """Begin a new transaction's account."""
+        self.rows_open = 0
+        self._committed_next = list(self.offset_next)
+
+    def positions(self) -> dict[str, int]:
+        """Give the position by the topic's name on the broker."""
+        return {buffer.name: self.offset_next[buffer.topic] for buffer in self.buffers}
+
+    def _count_dead(self, count: int, now_ms: int) -> None:
+        minute = now_ms // _MINUTE_MS
+        if minute != self._dead_minute:
+            self._dead_minute = minute
+            self._dead_count = 0
+        self._dead_count += count
