@@ -61,12 +61,10 @@ def fill_events(events: Records, structs: list[Any], limits: Limits, memories: M
     return odd
 
 
-def check_keys(
-    structs: list[Any], keys: list[bytes | None], partition: int, limits: Limits
-) -> Odd:
+def check_keys(structs: list[Any], keys: list[bytes | None], partition: int, limits: Limits) -> Odd:
     """Find rows whose key is not that of their user, or lies in the wrong partition."""
     names = [event.user_id or user_key(event) for event in structs]
-    keys_given = [key or b"" for key in keys] if None in keys else keys
+    keys_given: list[Any] = [key or b"" for key in keys] if None in keys else keys
     pairs = zip(names, keys_given, strict=True)
     odd = np.array([name.encode() != key for name, key in pairs], np.bool_)
     data = np.frombuffer(b"".join(keys_given), np.uint8)
@@ -138,7 +136,8 @@ STEPS_OF_TOPIC: Final = (click_steps, search_steps, purchase_steps)
 
 def _odd_sizes(texts: list[str]) -> Odd:
     sizes = np.fromiter(map(len, texts), np.int64, len(texts))
-    return (sizes == 0) | (sizes * 4 > ID_BYTES_MAX)
+    odd: Odd = (sizes == 0) | (sizes * 4 > ID_BYTES_MAX)
+    return odd
 
 
 def _fill_ids(events: Records, ids: list[str]) -> Odd:

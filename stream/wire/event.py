@@ -1,9 +1,10 @@
 """One record to one event, or to the reason why not: every rule of the contract, in order.
 
 Rules of the room: `read_event` decides; stream.wire.columns is its fast twin for records in which
-nothing is unusual, and hands every other one to it. Any bytes in, never an exception. The first rule
-that fails gives the reason: size, JSON, type, schema, values, bot, key, partition. The last of
-duplicate JSON keys counts. Fields that are not read are skipped.
+nothing is unusual, and hands every other one to it. Any bytes in, never an exception but Refused.
+The first rule that fails gives the reason: size, JSON, type, schema, values, bot, key, partition.
+The last of duplicate JSON keys counts. Fields that are not read are skipped, and so not checked
+beyond JSON's grammar; nesting deeper than the interpreter's stack (about 1,000) is undecodable.
 """
 
 from typing import Any, Final, NamedTuple
@@ -121,16 +122,16 @@ def _parse(topic: int, value: bytes | None, limits: Limits) -> Envelope:
     try:
         try:
             event: Envelope = STRUCT_DECODERS[topic].decode(value)
-            return event
         except msgspec.ValidationError:
             _SYNTAX.decode(value)  # what is no JSON at all is said so
-            return _parse_named(topic, value)
+            event = _parse_named(topic, value)
     except msgspec.ValidationError as error:
         text = str(error)
         reason = Reason.BAD_VALUE if text.startswith(_OUT_OF_RANGE) else Reason.SCHEMA_INVALID
         raise Refused(reason, text) from None
     except (ValueError, RecursionError) as error:  # DecodeError, UnicodeDecodeError: ValueErrors
         raise Refused(Reason.UNDECODABLE, str(error)) from None
+    return event
 
 
 def _parse_named(topic: int, value: bytes) -> Envelope:
@@ -154,19 +155,14 @@ def _parse_named(topic: int, value: bytes) -> Envelope:
 def _values(topic: int, event: Envelope, limits: Limits, memories: Memories) -> Accepted:
     _check_id("event_id", event.event_id)
     time, flags = _event_time(event, limits)
-    context = [
-        _text_hash(name, text, memories)
-        for name, text in (
-            ("channel", event.channel),
-            ("device", event.device),
-            ("region", event.region),
-        )
-    ]
+    channel = _text_hash("channel", event.channel, memories)
+    device = _text_hash("device", event.device, memories)
+    region = _text_hash("region", event.region, memories)
     if isinstance(event, UserForget):
         steps, flags = [], flags | Flag.CONTROL_FORGET
     else:
         steps = _READ_STEPS[topic](event, memories)
-    return Accepted(id_hash(event.event_id), time, int(flags), *context, steps)
+    return Accepted(id_hash(event.event_id), time, int(flags), channel, device, region, steps)
 
 
 def _event_time(event: Envelope, limits: Limits) -> tuple[int, int]:
@@ -190,9 +186,13 @@ def _event_time(event: Envelope, limits: Limits) -> tuple[int, int]:
 
 def _sane_time(time: int | None, given: float | str) -> int:
     if time is None:
-        raise Refused(Reason.BAD_VALUE, f"event_time {given!r:.40} is neither ISO 8601 nor epoch ms")
+        raise Refused(
+            Reason.BAD_VALUE, f"event_time {given!r:.40} is neither ISO 8601 nor epoch ms"
+        )
     if not TIME_MS_MIN <= time <= TIME_MS_MAX:
-        raise Refused(Reason.BAD_VALUE, f"event_time {given!r:.40} is not in the years 2000 to 2099")
+        raise Refused(
+            Reason.BAD_VALUE, f"event_time {given!r:.40} is not in the years 2000 to 2099"
+        )
     return time
 
 

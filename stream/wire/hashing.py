@@ -1,8 +1,8 @@
 """Text to the hashes that steps and events hold, and bounded memories of them.
 
-Rules of the room: xxh3-64 of the UTF-8, cut to the column's width; 0 means "not given", so a hash of
-0 becomes 1. A text over its limit has no hash: REFUSED, and is not remembered. A memory that is full
-is emptied, so it never costs more than its bound.
+Rules of the room: xxh3-64 of the UTF-8, cut to the column's width; 0 means "not given", so a hash
+of 0 becomes 1. A text over its limit has no hash: REFUSED, and is not remembered. A memory that is
+full is emptied, so it never costs more than its bound.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Every limit of an input event, beside each other. At the limit a value is taken, beyond it refused.
+"""Every limit of an input event, beside each other: a value at it is taken, beyond it refused.
 
 Rules of the room: sizes are of the UTF-8 bytes. What is beyond a limit is a dead letter, reason
 `bad_value` (`too_large` for the whole value).

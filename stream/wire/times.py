@@ -1,10 +1,10 @@
 """Times of events: ISO 8601 or epoch ms, one at a time and by column.
 
-Rules of the room: ISO 8601 is YYYY-MM-DD, "T" or a space, hh:mm[:ss[.fraction]], then Z, an offset or
-nothing (UTC). Whatever is below a millisecond is dropped. `time_ms` is the plain twin of the column.
+Rules of the room: ISO 8601 is YYYY-MM-DD, "T" or a space, hh:mm[:ss[.fraction]], then Z, an offset
+or nothing (UTC). What is below a millisecond is dropped. `time_ms` is the plain twin of the column.
 """
 
-import datetime
+import datetime as dt
 import math
 import re
 from typing import Final
@@ -24,12 +24,12 @@ _ISO: Final = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
     r"(?:Z|([+-])([0-9]{2}):?([0-9]{2}))?"
 )
-_EPOCH_DAY: Final = datetime.date(1970, 1, 1).toordinal()
+_EPOCH_DAY: Final = dt.date(1970, 1, 1).toordinal()
 
 Time = int | float | str | None
 
 
-def time_ms(value: int | float | str) -> int | None:
+def time_ms(value: float | str) -> int | None:
     """Read one time; None: it is none."""
     if isinstance(value, int):
         return value
@@ -40,7 +40,7 @@ def time_ms(value: int | float | str) -> int | None:
         return None
     year, month, day, hour, minute, second, fraction, sign, off_hour, off_minute = match.groups()
     try:
-        days = datetime.date(int(year), int(month), int(day)).toordinal() - _EPOCH_DAY
+        days = dt.date(int(year), int(month), int(day)).toordinal() - _EPOCH_DAY
     except ValueError:
         return None
     clock = (int(hour), int(minute), int(second or 0), int(off_hour or 0), int(off_minute or 0))
@@ -84,7 +84,7 @@ def _digits(data: npt.NDArray[np.uint8], at: int, count: int) -> int:
     """Read `count` digits; -1: one of them is none."""
     number = 0
     for i in range(at, at + count):
-        digit = np.int64(data[i]) - 48
+        digit = int(data[i]) - 48
         if digit < 0 or digit > 9:
             return -1
         number = number * 10 + digit
@@ -128,7 +128,7 @@ def _iso_column(
         second = _digits(data, at + 17, 2)
         if year < 1 or month < 1 or month > 12 or day < 1 or day > 28 + 3 * (month != 2):
             continue  # 29 February and wrong dates are left to `time_ms`
-        if day == 31 and (month == 4 or month == 6 or month == 9 or month == 11):
+        if day == 31 and (month in (4, 6, 9, 11)):
             continue
         if hour < 0 or hour > 23 or minute < 0 or minute > 59 or second < 0 or second > 59:
             continue
@@ -139,7 +139,7 @@ def _iso_column(
             at += 1
             while at < end and 48 <= data[at] <= 57:
                 if places < 3:
-                    ms = ms * 10 + np.int64(data[at]) - 48
+                    ms = ms * 10 + int(data[at]) - 48
                 places += 1
                 at += 1
             if places == 0 or places > 9:

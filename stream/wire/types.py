@@ -1,8 +1,9 @@
 """The type of every message: events in; predictions, alerts, receipts and dead letters out.
 
-Rules of the room: these types are the contract; docs/schemas is written from them (stream.wire.schemas).
-An event's types name only what is read: other fields may be there and are skipped. What `Meta` says
-in `extra_json_schema` is enforced by stream.wire.event, not by msgspec. Times out are epoch ms, UTC.
+Rules of the room: these types are the contract; docs/schemas is written from them by
+stream.wire.schemas. An event's types name only what is read: other fields may be there and are
+skipped. What `extra_json_schema` says is enforced by stream.wire.event, not by msgspec. Times out
+are epoch ms, UTC.
 """
 
 from typing import Annotated, Any, Final, Literal
@@ -207,9 +208,7 @@ class ChurnAlert(Struct, gc=False):
     starts_at: Annotated[int, _said("Start of the silence, epoch ms.")]
     fired_at: Annotated[int, _said("Event time at which it fired, epoch ms.")]
     ends_at: Annotated[int | None, _said("Event time of the end, epoch ms; null: open.")]
-    reason: (
-        Literal["returned", "purchased", "late_activity", "forgotten", "expired"] | None
-    )
+    reason: Literal["returned", "purchased", "late_activity", "forgotten", "expired"] | None
     trigger: Annotated[Literal["event", "clock"], _said("What caused the transition.")]
     silence_seconds: Annotated[float, _said("Shop time without activity.")]
     model_version: str
@@ -219,7 +218,8 @@ class ChurnAlert(Struct, gc=False):
 class IntakeReceipt(Struct, gc=False):
     """What became of offsets offset_first .. offset_next - 1. Topic `intake-receipts`.
 
-    Receipts tile each input partition. Offsets that are neither predicted nor listed hold no record.
+    Receipts tile each input partition. Of its offsets `predicted` were predicted, `exceptions`
+    were not, and the others hold no record (markers, compaction).
     """
 
     topic: str
@@ -243,8 +243,18 @@ class DeadLetterHeaders(Struct, gc=False, rename=None):
     """
 
     reason: Literal[
-        "undecodable", "schema_invalid", "bad_value", "unknown_type", "too_large", "too_late",
-        "from_future", "bot", "key_missing", "key_mismatch", "wrong_partition", "handler_error",
+        "undecodable",
+        "schema_invalid",
+        "bad_value",
+        "unknown_type",
+        "too_large",
+        "too_late",
+        "from_future",
+        "bot",
+        "key_missing",
+        "key_mismatch",
+        "wrong_partition",
+        "handler_error",
     ]
     message: str
     topic: str

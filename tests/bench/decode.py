@@ -1,4 +1,4 @@
-"""Cost of decoding: `python -m tests.bench.decode` prints us per event, by topic and time format."""
+"""Cost of decoding, by topic and time format: `python -m tests.bench.decode`."""
 
 import json
 import random

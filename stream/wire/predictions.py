@@ -1,8 +1,8 @@
 """Predictions as JSON text, written by one compiled loop into one buffer.
 
 Rules of the room: `PredictionEncoder` is built once per bundle and called per batch. What it writes
-equals, parsed, the typed `stream.wire.types.Prediction` (tests/wire/test_predictions.py). Numbers that are no
-whole numbers have six decimals.
+equals, parsed, the typed `stream.wire.types.Prediction` (tests/wire/test_predictions.py). Numbers
+that are not whole have six decimals.
 """
 
 from collections.abc import Sequence
@@ -68,7 +68,10 @@ class PredictionEncoder:
         provider: str,
         horizons: tuple[str, str],
     ) -> None:
-        """Take names of the input topics, item ids as JSON texts, horizons of purchase and churn."""
+        """Take the input topics' names, item ids as JSON texts (0: no item), both horizons.
+
+        Horizons are ISO 8601 durations: of the purchase probability, of the churn probability.
+        """
         if len(topic_names) != len(TOPICS):
             raise ValueError(f"{len(topic_names)} topic names for {TOPICS}")
         self._topics = [_inner(name) for name in topic_names]
@@ -89,9 +92,10 @@ class PredictionEncoder:
     ) -> list[bytes]:
         """Encode predicted rows: `rows["scored"]` indexes scores, churn and reasons.
 
-        `churn` -1: insufficient history. `reasons` (B, K) indexes ITEM_REASONS; None: all sequence.
-        An item index of -1 is no item. Raises ValueError on scores that are not finite and on items
-        that are not in the vocabulary. Cost by `python -m tests.bench.encode`: see there.
+        `churn` -1: insufficient history. An item index below 1 is no item, its score is not read.
+        `reasons` (B, K) indexes ITEM_REASONS; None: popular_fallback where `scores.popular` says
+        so, else sequence. Raises ValueError on scores that are not finite and on items beyond the
+        vocabulary. Cost by `python -m tests.bench.encode`: see there.
         """
         if not len(rows):
             return []
@@ -100,11 +104,8 @@ class PredictionEncoder:
         floats = np.column_stack((
             scores.next_event[at], scores.purchase[at], churn[at], scores.item_scores[at]
         )).astype(np.float64)  # (n, 5 + K)  # fmt: skip
-        if reasons is None:
-            reasons = np.zeros((1, 1), np.uint8)
-            why = np.broadcast_to(reasons, items.shape)
-        else:
-            why = reasons[at]
+        floats[:, 5:][items < 1] = 0
+        why = _reasons(scores, at) if reasons is None else reasons[at]
         self._check(floats, items, why)
         numbers = np.column_stack([rows[name].astype(np.int64) for name in _NUMBERS])  # (n, 9)
         pieces, spans = _laid_out(self._pieces(partition, emitted_at_ms))
@@ -113,8 +114,7 @@ class PredictionEncoder:
         sizes = np.full(len(rows), _row_chars(spans, items.shape[1]), np.int64)
         sizes += np.diff(name_spans)[user]
         if items.size:
-            given = np.diff(self._item_spans)[np.maximum(items, 0)]
-            sizes += (given * (items >= 0)).sum(axis=1)
+            sizes += np.diff(self._item_spans)[np.maximum(items, 0)].sum(axis=1)
         out = np.empty(int(sizes.sum()), np.uint8)
         ends = np.empty(len(rows), np.int64)
         _write_rows(
@@ -152,7 +152,8 @@ class PredictionEncoder:
             *(b',"reason":"' + reason.encode() + b'"}' for reason in ITEM_REASONS),
             b'","user_id":"',
             b'","as_of":',
-            b',"emitted_at":%d,"model_version":"%b","partition_seq":' % (emitted_at_ms, self._model),
+            b',"emitted_at":%d,"model_version":"%b","partition_seq":'
+            % (emitted_at_ms, self._model),
             b',"user_seq":',
             b',"user_epoch":',
             b',"items":[',
@@ -165,7 +166,8 @@ class PredictionEncoder:
             b'},"purchase_probability":',
             b',"purchase_horizon":"' + self._horizons[0] + b'","churn_probability":',
             b',"churn_horizon":"' + self._horizons[1] + b'","churn_status":"scored",',
-            b'null,"churn_horizon":"' + self._horizons[1]
+            b'null,"churn_horizon":"'
+            + self._horizons[1]
             + b'","churn_status":"insufficient_history",',
             b',"event_time":',
             b',"window_length":',
@@ -182,6 +184,13 @@ _NUMBERS: Final = (
     "offset", "topic", "as_of_ms", "partition_seq", "user_seq", "user_epoch", "event_time_ms",
     "window_len", "revision", "supersedes",
 )  # fmt: skip
+
+
+def _reasons(scores: Scores, at: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
+    why = np.zeros((len(at), scores.items.shape[1]), np.uint8)  # ITEM_REASONS[0]: sequence
+    if scores.popular is not None:
+        why[scores.popular[at]] = ITEM_REASONS.index("popular_fallback")
+    return why
 
 
 def _inner(text: str) -> bytes:
@@ -234,7 +243,7 @@ def _put_whole(out: Bytes, at: int, value: int) -> int:
 @compiled
 def _put_decimal(out: Bytes, at: int, value: float) -> int:
     """Write a number with six decimals, halves away from zero."""
-    millionths = np.int64(abs(value) * 1e6 + 0.5)
+    millionths = int(abs(value) * 1e6 + 0.5)
     if value < 0 and millionths > 0:
         out[at] = 45
         at += 1
@@ -253,6 +262,51 @@ def _put_digest(out: Bytes, at: int, digest: int) -> int:
         nibble = np.int64((digest >> np.uint64(60 - 4 * i)) & np.uint64(15))
         out[at + i] = 48 + nibble if nibble < 10 else 87 + nibble
     return at + 16
+
+
+@compiled
+def _write_items(
+    out: Bytes,
+    at: int,
+    pieces: Bytes,
+    spans: Spans,
+    item_texts: Bytes,
+    item_spans: Spans,
+    items: npt.NDArray[np.int32],  # (K,)
+    item_scores: npt.NDArray[np.float64],  # (K,)
+    reasons: npt.NDArray[np.uint8],  # (K,)
+) -> int:
+    rank = 0
+    for k in range(len(items)):
+        item = items[k]
+        if item < 1:
+            continue
+        if rank > 0:
+            out[at] = 44
+            at += 1
+        rank += 1
+        at = _put(out, at, pieces, spans[P_ITEM], spans[P_ITEM + 1])
+        at = _put(out, at, item_texts, item_spans[item], item_spans[item + 1])
+        at = _put(out, at, pieces, spans[P_RANK], spans[P_RANK + 1])
+        at = _put_whole(out, at, rank)
+        at = _put(out, at, pieces, spans[P_SCORE], spans[P_SCORE + 1])
+        at = _put_decimal(out, at, item_scores[k])
+        why = P_REASON + reasons[k]
+        at = _put(out, at, pieces, spans[why], spans[why + 1])
+    return at
+
+
+@compiled
+def _write_before(out: Bytes, at: int, pieces: Bytes, spans: Spans, source: int) -> int:
+    """Write the prediction that a late one supersedes, named by its source; -1: none."""
+    if source < 0:
+        return _put(out, at, pieces, spans[P_NONE], spans[P_NONE + 1])
+    place = P_SOURCE + (source & 3)
+    at = _put(out, at, pieces, spans[P_BEFORE], spans[P_BEFORE + 1])
+    at = _put(out, at, pieces, spans[place], spans[place + 1])
+    at = _put_whole(out, at, source >> 2)
+    out[at] = 34
+    return at + 1
 
 
 @compiled
@@ -284,23 +338,9 @@ def _write_rows(
             at = _put(out, at, pieces, spans[P_AS_OF + j], spans[P_AS_OF + j + 1])
             at = _put_whole(out, at, numbers[i, 2 + j])
         at = _put(out, at, pieces, spans[P_ITEMS], spans[P_ITEMS + 1])
-        rank = 0
-        for k in range(items.shape[1]):
-            item = items[i, k]
-            if item < 0:
-                continue
-            if rank > 0:
-                out[at] = 44
-                at += 1
-            rank += 1
-            at = _put(out, at, pieces, spans[P_ITEM], spans[P_ITEM + 1])
-            at = _put(out, at, item_texts, item_spans[item], item_spans[item + 1])
-            at = _put(out, at, pieces, spans[P_RANK], spans[P_RANK + 1])
-            at = _put_whole(out, at, rank)
-            at = _put(out, at, pieces, spans[P_SCORE], spans[P_SCORE + 1])
-            at = _put_decimal(out, at, floats[i, 5 + k])
-            why = P_REASON + reasons[i, k]
-            at = _put(out, at, pieces, spans[why], spans[why + 1])
+        at = _write_items(
+            out, at, pieces, spans, item_texts, item_spans, items[i], floats[i, 5:], reasons[i]
+        )
         for j in range(4):  # next event: click, search, purchase; purchase within the horizon
             at = _put(out, at, pieces, spans[P_NEXT + j], spans[P_NEXT + j + 1])
             at = _put_decimal(out, at, floats[i, j])
@@ -320,15 +360,6 @@ def _write_rows(
         lateness = P_LATE if late[i] else P_ON_TIME
         at = _put(out, at, pieces, spans[lateness], spans[lateness + 1])
         at = _put_whole(out, at, numbers[i, 8])
-        before = numbers[i, 9]
-        if before < 0:
-            at = _put(out, at, pieces, spans[P_NONE], spans[P_NONE + 1])
-        else:
-            source = P_SOURCE + (before & 3)
-            at = _put(out, at, pieces, spans[P_BEFORE], spans[P_BEFORE + 1])
-            at = _put(out, at, pieces, spans[source], spans[source + 1])
-            at = _put_whole(out, at, before >> 2)
-            out[at] = 34
-            at += 1
+        at = _write_before(out, at, pieces, spans, numbers[i, 9])
         at = _put(out, at, pieces, spans[P_END], spans[P_END + 1])
         ends[i] = at

@@ -1,0 +1,194 @@
+"""Alerts, receipts and dead letters: arrays to the key, value and headers of output records.
+
+Rules of the room: pure; these are few, so they are built as the types of stream.wire.types and
+encoded by msgspec (receipts' exceptions may be many: a list per row, 0.5 us). Predictions have a
+room of their own, stream.wire.predictions. Topic names are those on the broker, with the prefix.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+import xxhash
+
+from stream.core.layout import AlertState, Level, Outcome, Reason, Records, Resolve
+from stream.wire.types import ChurnAlert, IntakeReceipt
+
+RECEIPT_EXCEPTIONS_MAX: Final = 8192  # a receipt with more is cut in two: below 1 MiB each
+
+_encode = msgspec.json.Encoder().encode
+
+# Messages of the reasons that the engine finds; the decoder's rows bring one of their own.
+REASON_MESSAGES: Final = {
+    Reason.TOO_LATE: "older than the oldest step of the user's full window",
+    Reason.FROM_FUTURE: "event time is further ahead of the record's own than future_ms_max",
+    Reason.HANDLER_ERROR: "the engine failed on this record twice",
+}
+
+
+class Message(NamedTuple):
+    """A record to produce, without headers."""
+
+    key: bytes
+    value: bytes
+
+
+class DeadLetter(NamedTuple):
+    """A record for `dead-letters`."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+
+
+def duration_text(duration_ms: int) -> str:
+    """Write an ISO 8601 duration: days where it is whole days, else hours, minutes or seconds."""
+    if duration_ms > 0 and duration_ms % 86_400_000 == 0:
+        return f"P{duration_ms // 86_400_000}D"
+    for unit, size_ms in (("H", 3_600_000), ("M", 60_000)):
+        if duration_ms > 0 and duration_ms % size_ms == 0:
+            return f"PT{duration_ms // size_ms}{unit}"
+    return f"PT{duration_ms / 1000:g}S"
+
+
+def episode_id(user: bytes, silence_start_ms: int) -> str:
+    """Name a silence: xxh3-128 of the start (i64 little-endian) and the user's key."""
+    return xxhash.xxh3_128_hexdigest(silence_start_ms.to_bytes(8, "little", signed=True) + user)
+
+
+def alert_id(episode: str, level: int) -> str:
+    """Name an alert: xxh3-128 of the episode's id, a colon and the level's name."""
+    return xxhash.xxh3_128_hexdigest(f"{episode}:{Level(level).name.lower()}".encode())
+
+
+def encode_alerts(
+    alerts: Records, keys: Sequence[bytes], model_version: str, horizon: str
+) -> list[Message]:
+    """Encode ALERT rows, in their order; `keys` are Settled.alert_keys. About 5 us each."""
+    messages = []
+    for row in alerts:
+        key = keys[row["key"]]
+        episode = episode_id(key, int(row["silence_start_ms"]))
+        state = AlertState(row["state"])
+        reason = Resolve(row["reason"])
+        ended = state in {AlertState.RESOLVED, AlertState.CHURNED}
+        churn = float(row["churn"])
+        alert = ChurnAlert(
+            alert_id=alert_id(episode, int(row["level"])),
+            episode_id=episode,
+            user_id=key.decode(),
+            user_epoch=int(row["user_epoch"]),
+            state=_name(state),
+            previous_state=_name(AlertState(row["previous_state"])),
+            level=_name(Level(row["level"])),
+            churn_probability=round(churn, 6) if churn >= 0 else None,
+            horizon=horizon,
+            starts_at=int(row["silence_start_ms"]),
+            fired_at=int(row["fired_ms"]),
+            ends_at=int(row["at_ms"]) if ended else None,
+            reason=None if reason == Resolve.NONE else _name(reason),
+            trigger="clock" if row["by_sweep"] else "event",
+            silence_seconds=int(row["silence_ms"]) / 1000,
+            model_version=model_version,
+            sequence_no=int(row["sequence"]),
+        )
+        messages.append(Message(key, _encode(alert)))
+    return messages
+
+
+def encode_receipts(
+    topic_names: Sequence[str],
+    topic: int,
+    partition: int,
+    offset_first: int,
+    offset_next: int,
+    rows: Records,
+) -> list[Message]:
+    """Encode what became of one topic partition since the last commit, in offset order.
+
+    `rows` are the ROWs of this topic alone, in offset order. One receipt; more, which tile the
+    offsets, where exceptions are more than RECEIPT_EXCEPTIONS_MAX. Raises ValueError when a row
+    lies outside or the order is wrong.
+    """
+    offsets = rows["offset"]
+    if len(rows) and not (
+        offset_first <= offsets[0]
+        and offsets[-1] < offset_next
+        and (np.diff(offsets) > 0).all()
+        and (rows["topic"] == topic).all()
+    ):
+        raise ValueError(
+            f"receipt of {topic_names[topic]}[{partition}] {offset_first} to {offset_next - 1}:"
+            f" rows {offsets[0]} to {offsets[-1]} do not belong to it in this order"
+        )
+    odd = np.flatnonzero(rows["outcome"] != Outcome.PREDICTED)
+    cuts = [offset_first]
+    cuts += offsets[odd[RECEIPT_EXCEPTIONS_MAX::RECEIPT_EXCEPTIONS_MAX]].tolist()
+    cuts.append(offset_next)
+    key = f"{topic_names[topic]}-{partition}".encode()
+    messages = []
+    for place in range(len(cuts) - 1):
+        first, after = cuts[place], cuts[place + 1]
+        some = odd[place * RECEIPT_EXCEPTIONS_MAX : (place + 1) * RECEIPT_EXCEPTIONS_MAX]
+        count = int(np.searchsorted(offsets, after) - np.searchsorted(offsets, first))
+        receipt = IntakeReceipt(
+            topic=topic_names[topic],
+            partition=partition,
+            offset_first=first,
+            offset_next=after,
+            predicted=count - len(some),
+            exceptions=_exceptions(topic_names, topic, rows[some]),
+        )
+        messages.append(Message(key, _encode(receipt)))
+    return messages
+
+
+def _exceptions(topic_names: Sequence[str], topic: int, rows: Records) -> list[list[int | str]]:
+    names = [outcome.name.lower() for outcome in Outcome]
+    entries: list[list[int | str]] = []
+    columns = (rows["offset"].tolist(), rows["outcome"].tolist(), rows["source_first"].tolist())
+    for offset, outcome, source in zip(*columns, strict=True):
+        entry: list[int | str] = [offset, names[outcome]]
+        if outcome == Outcome.DUPLICATE:
+            entry.append(source >> 2)
+            if source & 3 != topic:
+                entry.append(topic_names[source & 3])
+        entries.append(entry)
+    return entries
+
+
+def dead_letter(
+    topic_name: str,
+    partition: int,
+    offset: int,
+    reason: int,
+    message: str,
+    key: bytes | None,
+    value: bytes | None,
+    value_bytes_max: int,
+) -> DeadLetter:
+    """Wrap an original. Cut beyond `value_bytes_max`; length and sha256 are of the whole.
+
+    A record without value stays one, with length 0. An empty message becomes that of the reason.
+    """
+    why = Reason(reason)
+    original = value or b""
+    truncated = len(original) > value_bytes_max
+    headers = [
+        ("reason", why.name.lower()),
+        ("message", message or REASON_MESSAGES.get(why, why.name.lower())),
+        ("topic", topic_name),
+        ("partition", str(partition)),
+        ("offset", str(offset)),
+        ("length", str(len(original))),
+        ("sha256", hashlib.sha256(original).hexdigest()),
+        ("truncated", "true" if truncated else "false"),
+    ]
+    cut = original[:value_bytes_max] if truncated else value
+    return DeadLetter(key, cut, [(name, text.encode()) for name, text in headers])
+
+
+def _name(code: AlertState | Level | Resolve) -> Any:
+    return code.name.lower()
