@@ -91,3 +91,56 @@ class Intake(Protocol):
 
     def on_chunk(self, chunk: Chunk) -> None:
         """Take a chunk; must return at once. From here on it counts as handed over."""
+
+
+class Direct(Protocol):
+    """Outputs that leave at once, outside the transaction. The worker's and the commit's thread."""
+
+    def produce(
+        self,
+        topic: str,
+        partition: int,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        headers: Sequence[Sequence[tuple[str, bytes]] | None] | None = None,
+    ) -> None:
+        """Queue records for one partition, in order."""
+
+    def confirm(self) -> None:
+        """Wait until everything produced is written. Raises WorkerStopError."""
+
+
+class Transaction(Protocol):
+    """One transaction after the other. One thread at a time: the worker's, or the commit's."""
+
+    def begin(self) -> None:
+        """Open one."""
+
+    def produce(
+        self,
+        topic: str,
+        partition: int,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        headers: Sequence[Sequence[tuple[str, bytes]] | None] | None = None,
+    ) -> None:
+        """Queue records for one partition, in order; no value is a tombstone."""
+
+    def produce_header(self, topic: str, partition: int, key: bytes, value: bytes) -> None:
+        """Queue the last state record of a partition."""
+
+    def commit(self, offsets: Mapping[tuple[str, int], int]) -> None:
+        """Commit with the next offset to read by (topic, partition). Blocks.
+
+        Raises WorkerStopError: the state in memory is ahead of the log then, and the worker stops.
+        """
+
+
+class Fetching(Protocol):
+    """The tap of each input partition. Any thread."""
+
+    def hold(self, topic: str, partition: int) -> None:
+        """Stop fetching; chunks already on their way still come."""
+
+    def release(self, topic: str, partition: int) -> None:
+        """Fetch again."""

@@ -1,32 +1,24 @@
-"""Receipts: what became of each input offset, told per topic partition and commit.
+"""What became of each input offset since the last commit, by topic: the stuff of the receipts."""
 
-Receipts of a topic partition tile its offsets; an offset that is no exception was predicted. One
-with very many exceptions is cut in two, so that it stays below the broker's record limit.
-"""
-
-import itertools
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from stream.core.layout import TOPICS, Outcome, Records
-
-EXCEPTIONS_MAX: Final = 10_000  # about 400 kB
-_PREDICTED: Final = int(Outcome.PREDICTED)
+from stream.core.layout import TOPICS, Records
+from stream.core.results import ROW
 
 
-class Receipt(NamedTuple):
-    """One stretch of one topic partition; exceptions are (offset, outcome, source of the first)."""
+class Stretch(NamedTuple):
+    """The offsets of one topic that a commit covers, and the rows among them in offset order."""
 
     topic: int
     offset_first: int
     offset_next: int
-    predicted: int
-    exceptions: list[tuple[int, int, int]]
+    rows: Records  # (r,) ROW
 
 
 class Receipts:
-    """Collects settled rows of one partition number until a commit takes them."""
+    """Collects settled rows of one partition number; stretches of a topic tile its offsets."""
 
     def __init__(self, offset_next: list[int]) -> None:
         self._offset_first = list(offset_next)
@@ -34,34 +26,18 @@ class Receipts:
 
     def add(self, rows: Records) -> None:
         """Take settled rows, (r,) ROW."""
-        self._parts.append(rows[["topic", "outcome", "offset", "source_first"]].copy())
+        self._parts.append(rows)
 
-    def take(self, offset_next: list[int]) -> list[Receipt]:
-        """Return the receipts up to the positions given, and begin anew there."""
-        rows = np.concatenate(self._parts) if self._parts else None
+    def take(self, offset_next: list[int]) -> list[Stretch]:
+        """Return the stretches up to the positions given, and begin anew there."""
+        rows = np.concatenate(self._parts) if self._parts else np.zeros(0, ROW)
         self._parts = []
-        found = []
-        for topic in range(len(TOPICS)):
-            first, end = self._offset_first[topic], offset_next[topic]
-            if end > first:
-                mine = rows[rows["topic"] == topic] if rows is not None else None
-                found += _cut(topic, first, end, mine)
+        stretches = [
+            Stretch(
+                topic, self._offset_first[topic], offset_next[topic], rows[rows["topic"] == topic]
+            )
+            for topic in range(len(TOPICS))
+            if offset_next[topic] > self._offset_first[topic]
+        ]
         self._offset_first = list(offset_next)
-        return found
-
-
-def _cut(topic: int, first: int, end: int, rows: Records | None) -> list[Receipt]:
-    if rows is None or not len(rows):
-        return [Receipt(topic, first, end, 0, [])]
-    other = np.flatnonzero(rows["outcome"] != _PREDICTED)
-    pieces = max(1, -(-len(other) // EXCEPTIONS_MAX))
-    cuts = [0, *(int(other[k * EXCEPTIONS_MAX]) for k in range(1, pieces)), len(rows)]
-    found = []
-    for low, high in itertools.pairwise(cuts):
-        piece = rows[low:high]
-        odd = piece[piece["outcome"] != _PREDICTED]
-        piece_end = end if high == len(rows) else int(rows["offset"][high])
-        exceptions = odd[["offset", "outcome", "source_first"]].tolist()
-        found.append(Receipt(topic, first, piece_end, len(piece) - len(odd), exceptions))
-        first = piece_end
-    return found
+        return stretches

@@ -1,0 +1,141 @@
+"""What is published of settled rows: predictions, alerts, dead letters, receipts and state."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from stream.core.layout import Outcome
+from stream.core.results import Settled
+from stream.flow.account import Output
+from stream.flow.partition import Partition, Taken
+from stream.flow.receipts import Stretch
+from stream.wire.outputs import dead_letter, encode_alerts, encode_receipts
+from stream.wire.predictions import PredictionEncoder
+from stream.wire.state import HEADER_KEY, Header, changelog, decode_header
+
+_PREDICTED: Final = int(Outcome.PREDICTED)
+_DEAD: Final = int(Outcome.DEAD_LETTERED)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTopics:
+    """Names on the broker."""
+
+    predictions: str
+    alerts: str
+    dead_letters: str
+    receipts: str
+    state: str
+
+
+class Effects:
+    """Encodes, for one bundle, what settled rows say to the world."""
+
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        topics: OutputTopics,
+        encoder: PredictionEncoder,
+        model_version: str,
+        churn_horizon: str,
+        partitions: int,
+        dead_letter_bytes_max: int,
+    ) -> None:
+        self._inputs = list(inputs)
+        self._topics = topics
+        self._encoder = encoder
+        self._model_version = model_version
+        self._churn_horizon = churn_horizon
+        self._partitions = partitions
+        self._dead_letter_bytes_max = dead_letter_bytes_max
+
+    def of_rows(
+        self, partition: Partition, taken: Taken, settled: Settled, now_ms: int
+    ) -> list[Output]:
+        """Encode predictions, alerts and dead letters, each in the order of the rows."""
+        number = partition.number
+        rows = settled.rows[settled.rows["outcome"] == _PREDICTED]
+        users = taken.batch.users
+        values = self._encoder.encode(number, rows, users, settled.scores, settled.churn, now_ms)
+        keys = [users[user] for user in rows["user"].tolist()]
+        outputs = [Output(self._topics.predictions, number, keys, values)]
+        if len(settled.alerts):
+            alerts = encode_alerts(
+                settled.alerts, settled.alert_keys, self._model_version, self._churn_horizon
+            )
+            outputs.append(
+                Output(
+                    self._topics.alerts,
+                    number,
+                    [alert.key for alert in alerts],
+                    [alert.value for alert in alerts],
+                )
+            )
+        dead = np.flatnonzero(settled.rows["outcome"] == _DEAD).tolist()
+        if dead:
+            outputs.append(self._dead_letters(number, taken, settled, dead))
+        return outputs
+
+    def _dead_letters(self, number: int, taken: Taken, settled: Settled, dead: list[int]) -> Output:
+        letters = []
+        for index in dead:
+            row = settled.rows[index]
+            key, value, message = taken.origin.original(taken.first + index)
+            letters.append(
+                dead_letter(
+                    self._inputs[row["topic"]],
+                    number,
+                    int(row["offset"]),
+                    int(row["reason"]),
+                    message,
+                    key,
+                    value,
+                    self._dead_letter_bytes_max,
+                )
+            )
+        return Output(
+            self._topics.dead_letters,
+            number,
+            [letter.key for letter in letters],
+            [letter.value for letter in letters],
+            [letter.headers for letter in letters],
+        )
+
+    def state(self, partition: Partition) -> tuple[Output, Header, bytes]:
+        """Encode the changelog of what a partition's rows touched, its header apart."""
+        records = changelog(
+            partition.engine, self._partitions, partition.positions(), dict(partition.outcomes)
+        )
+        key, value = records.pop()
+        if key != HEADER_KEY or value is None:
+            raise RuntimeError(f"the changelog of {partition.number} does not end with a header")
+        output = Output(
+            self._topics.state,
+            partition.number,
+            [key for key, _ in records],
+            [value for _, value in records],
+        )
+        return output, decode_header(value), value
+
+    def receipts(self, number: int, stretches: Sequence[Stretch]) -> Output:
+        """Encode the receipts of a partition."""
+        messages = [
+            message
+            for stretch in stretches
+            for message in encode_receipts(
+                self._inputs,
+                stretch.topic,
+                number,
+                stretch.offset_first,
+                stretch.offset_next,
+                stretch.rows,
+            )
+        ]
+        return Output(
+            self._topics.receipts,
+            number,
+            [message.key for message in messages],
+            [message.value for message in messages],
+        )

@@ -1,0 +1,395 @@
+"""The worker: chunks in, rows through the engines, outputs and state out, on a thread of its own.
+
+    on_chunk ─▶ buffers ─▶ take (decode, merge) ─▶ apply ─▶ score ─▶ settle ─▶ publish ─▶ commit
+    loop's thread          └────────── worker's thread ──┘  scorer's └── worker's ────┘   commit's
+
+One batch is scored while the one after it is decoded and the one before it is encoded and sent. The
+engines change in one order only: apply, settle, apply, settle, ... A commit begins between a settle
+and the next apply, so it holds a prefix of rows (stream/flow/account.py).
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stream.core.plan import Scorer, Scores
+from stream.core.results import Applied, Settled
+from stream.flow.account import Account, Closing
+from stream.flow.buffer import TopicBuffer
+from stream.flow.effects import Effects
+from stream.flow.observe import Observer
+from stream.flow.order import Order
+from stream.flow.partition import Partition, Taken
+from stream.flow.ports import Chunk, Fetching
+from stream.flow.restore import Engines
+from stream.flow.stops import EngineError, StuckError, WorkerStopError
+from stream.wire.decode import Decoder
+
+log = logging.getLogger(__name__)
+
+IDLE_WAIT_S = 0.002  # between two looks while rows wait for a topic
+
+
+@dataclass(frozen=True, slots=True)
+class FlowLimits:
+    """Limits of the flow. Bytes are per topic partition; times as their names say."""
+
+    batch_events_max: int
+    topic_bytes_max: int
+    merge_wait_ms: int
+    merge_hold_ms: int
+    commit_interval_s: float
+    commit_events_max: int
+    commit_bytes_max: int
+    batch_deadline_s: float
+    dead_letters_per_minute_max: int
+    hidden_users_max: int
+
+
+@dataclass(slots=True)
+class Flight:
+    """A batch that is being scored."""
+
+    partition: Partition
+    taken: Taken
+    applied: Applied
+    scores: "Future[Scores]"
+
+
+class Worker:
+    """stream.flow.ports.Intake; `start` runs the thread, `fail` is told why it ended, if it did."""
+
+    def __init__(
+        self,
+        limits: FlowLimits,
+        inputs: list[str],
+        engines: Engines,
+        scorer: Scorer,
+        decoder: Decoder,
+        effects: Effects,
+        account: Account,
+        fetching: Fetching,
+        observer: Observer,
+        fail: Callable[[WorkerStopError], None],
+    ) -> None:
+        self._limits = limits
+        self._inputs = inputs
+        self._engines = engines
+        self._scorer = scorer
+        self._decoder = decoder
+        self._effects = effects
+        self._account = account
+        self._fetching = fetching
+        self._observer = observer
+        self._fail = fail
+        self._partitions: list[Partition] = []
+        self._buffers: dict[tuple[str, int], TopicBuffer] = {}
+        self._full: set[tuple[str, int]] = set()
+        self._turn_next = 0
+        self._flight: Flight | None = None
+        self._committed_at = 0.0
+        self._latencies: list[tuple[Any, Any]] = []  # (receipt_ms, event_ms) of settled rows
+        self._requests: deque[Callable[[], None]] = deque()
+        self._wake = threading.Event()
+        self._stopped = threading.Event()
+        self._pool = ThreadPoolExecutor(1, "score")
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+        self.busy_since: float | None = None  # monotonic: when the present turn began
+
+    # -- from other threads
+
+    def start(self) -> None:
+        """Run the thread."""
+        self._thread.start()
+
+    def stop(self, deadline_s: float) -> None:
+        """End the thread after its present turn; what is not committed comes again."""
+        self._stopped.set()
+        self._wake.set()
+        self._thread.join(deadline_s)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._account.stop()
+
+    def on_chunk(self, chunk: Chunk) -> None:
+        """Take a chunk; a topic with too many bytes waiting is held back."""
+        place = (chunk.topic, chunk.partition)
+        buffer = self._buffers.get(place)
+        if buffer is None:
+            log.info("chunk of %s[%d], which is not ours any more", *place)
+            return
+        try:
+            buffer.append(chunk)
+        except WorkerStopError as error:
+            self._fail(error)
+            return
+        self._observer.chunk(
+            buffer.topic, chunk.partition, chunk.records_count_max, chunk.bytes_count
+        )
+        if buffer.bytes_count > self._limits.topic_bytes_max and place not in self._full:
+            self._full.add(place)
+            self._fetching.hold(*place)
+        self._wake.set()
+
+    async def on_assigned(self, starts: Mapping[int, Mapping[str, int]]) -> None:
+        """Take partitions over, at the given positions."""
+        await self._ask(lambda: self._assign(starts))
+
+    async def on_revoked(self, partitions: frozenset[int]) -> None:
+        """Commit what is applied and let all partitions go."""
+        log.info("handing over partitions %s", sorted(partitions))
+        await self._ask(self._hand_over)
+
+    def stuck(self) -> str | None:
+        """Say why the thread seems to stand still, for the watchdog."""
+        since = self.busy_since
+        if since is not None and time.monotonic() - since > self._limits.batch_deadline_s:
+            return f"an engine step takes {time.monotonic() - since:.1f} s"
+        if not self._thread.is_alive() and not self._stopped.is_set():
+            return "the worker's thread has ended"
+        return None
+
+    def rows_waiting(self) -> int:
+        """Count rows fetched and not settled, about."""
+        return sum(buffer.rows_count for buffer in list(self._buffers.values()))
+
+    async def _ask(self, request: Callable[[], None]) -> None:
+        """Have something done on the worker's thread, and wait for it."""
+        done: Future[None] = Future()
+
+        def run() -> None:
+            try:
+                request()
+            except BaseException as error:
+                done.set_exception(error)
+                raise
+            done.set_result(None)
+
+        self._requests.append(run)
+        self._wake.set()
+        await asyncio.wrap_future(done)
+
+    # -- the thread
+
+    def _run(self) -> None:
+        try:
+            while not self._stopped.is_set():
+                self._wake.clear()
+                while self._requests:
+                    self._requests.popleft()()
+                if not self._turn():
+                    self._wake.wait(self._patience_s())
+        except WorkerStopError as error:
+            self._fail(error)
+        except Exception as error:
+            log.exception("the engine failed")
+            self._fail(EngineError(f"{type(error).__name__}: {error}"))
+
+    def _patience_s(self) -> float:
+        """How long to wait for news: briefly while rows wait, else until a commit may be due."""
+        if self._account.committing or any(b.rows_front for b in self._buffers.values()):
+            return IDLE_WAIT_S
+        return max(IDLE_WAIT_S, min(0.1, self._limits.commit_interval_s / 4))
+
+    def _turn(self) -> bool:
+        """Do one step of each stage; False when there was nothing to do."""
+        self._note_finished(wait=self._must_wait())
+        self.busy_since = time.monotonic()
+        taken = self._take()
+        landed = self._land()
+        closing = self._close_if_due()
+        if taken is not None:
+            self._launch(*taken)
+        if landed is not None:
+            self._publish(*landed)
+        if closing is not None:
+            self._account.close(closing)
+        self.busy_since = None
+        return taken is not None or landed is not None
+
+    def _must_wait(self) -> bool:
+        """Whether the next transaction is full while the last one is still being committed."""
+        return self._account.committing and self._is_full()
+
+    def _is_full(self) -> bool:
+        rows = sum(partition.rows_open for partition in self._partitions)
+        limits = self._limits
+        return (
+            rows + limits.batch_events_max > limits.commit_events_max
+            or self._account.bytes_count >= limits.commit_bytes_max
+        )
+
+    def _take(self) -> tuple[Partition, Taken] | None:
+        """Take a batch from the next partition that has one."""
+        now_ms = time.time_ns() // 1_000_000
+        began = time.monotonic()
+        for step in range(len(self._partitions)):
+            partition = self._partitions[(self._turn_next + step) % len(self._partitions)]
+            taken = partition.take(self._limits.batch_events_max, now_ms)
+            self._release(partition)
+            if taken is not None:
+                self._turn_next = (self._turn_next + step + 1) % len(self._partitions)
+                self._observer.stage("decode", time.monotonic() - began)
+                return partition, taken
+        return None
+
+    def _release(self, partition: Partition) -> None:
+        for buffer in partition.buffers:
+            place = (buffer.name, buffer.partition)
+            if place in self._full and buffer.bytes_count < self._limits.topic_bytes_max // 2:
+                self._full.discard(place)
+                self._fetching.release(*place)
+
+    def _launch(self, partition: Partition, taken: Taken) -> None:
+        """Apply a batch and have it scored."""
+        began = time.monotonic()
+        applied = partition.engine.apply(taken.batch, taken.first)
+        partition.note_applied(taken, applied)
+        self._observer.stage("state", time.monotonic() - began)
+        scores = self._pool.submit(self._score, partition.number, applied)
+        self._flight = Flight(partition, taken, applied, scores)
+
+    def _score(self, number: int, applied: Applied) -> Scores:
+        began = time.monotonic()
+        scores = self._scorer.score(number, applied.plan)
+        self._observer.stage("inference", time.monotonic() - began)
+        self._observer.inference(len(applied.scored), len(applied.plan.steps), 0)
+        return scores
+
+    def _land(self) -> tuple[Flight, Settled] | None:
+        """Wait for the scores of the batch in flight and settle it."""
+        flight, self._flight = self._flight, None
+        if flight is None:
+            return None
+        began = time.monotonic()
+        try:
+            scores = flight.scores.result(self._limits.batch_deadline_s)
+        except TimeoutError as error:
+            raise StuckError(
+                f"scoring {len(flight.applied.scored)} rows took {time.monotonic() - began:.1f} s"
+            ) from error
+        self._observer.stage("queue", time.monotonic() - began)
+        settled = flight.partition.engine.settle(flight.applied, scores)
+        flight.partition.note_settled(flight.taken, settled, time.time_ns() // 1_000_000)
+        rows = settled.rows
+        receipt_ms = np.full(len(rows), flight.taken.origin.received_ms, np.int64)
+        self._latencies.append((receipt_ms, rows["event_time_ms"].copy()))
+        return flight, settled
+
+    def _publish(self, flight: Flight, settled: Settled) -> None:
+        """Encode and send what settled rows say."""
+        began = time.monotonic()
+        now_ms = time.time_ns() // 1_000_000
+        outputs = self._effects.of_rows(flight.partition, flight.taken, settled, now_ms)
+        encoded = time.monotonic()
+        for output in outputs:
+            self._account.publish(output)
+        self._observer.stage("encode", encoded - began)
+        self._observer.stage("produce", time.monotonic() - encoded)
+        self._observer.batch(settled.rows, now_ms)
+        self._observer.scores(settled.scores.purchase, settled.churn)
+        if len(settled.alerts):
+            self._observer.alerts(settled.alerts)
+
+    # -- commits
+
+    def _close_if_due(self) -> Closing | None:
+        """Encode a commit's state, if one is due; only between a settle and the next apply."""
+        if self._account.committing or self._flight is not None:
+            return None
+        for partition in self._partitions:
+            partition.pass_holes()
+        if not any(partition.moved for partition in self._partitions):
+            return None
+        elapsed_s = time.monotonic() - self._committed_at
+        if elapsed_s < self._limits.commit_interval_s and not self._is_full():
+            return None
+        return self._closing()
+
+    def _closing(self) -> Closing:
+        self._committed_at = time.monotonic()
+        closing = Closing([], [], {}, {}, 0, np.zeros(0, np.int64), np.zeros(0, np.int64))
+        offsets: dict[tuple[str, int], int] = {}
+        for partition in self._partitions:
+            if not partition.moved:
+                continue
+            output, header, value = self._effects.state(partition)
+            stretches = partition.receipts.take(partition.offset_next)
+            closing.state.append(output)
+            closing.receipts.append(self._effects.receipts(partition.number, stretches))
+            closing.headers[partition.number] = header, value
+            for name, offset in header.offset_next.items():
+                offsets[name, partition.number] = offset
+            closing.rows += partition.rows_open
+            partition.note_commit()
+        closing.offsets = offsets
+        if self._latencies:
+            closing.receipt_ms = np.concatenate([receipt for receipt, _ in self._latencies])
+            closing.event_ms = np.concatenate([event for _, event in self._latencies])
+            self._latencies = []
+        return closing
+
+    def _note_finished(self, wait: bool) -> None:
+        finished = self._account.finished(wait)
+        if finished is None:
+            return
+        closing, seconds = finished
+        now_ms = time.time_ns() // 1_000_000
+        for number, (header, _) in closing.headers.items():
+            self._engines.note_commit(number, header)
+        self._observer.stage("commit", seconds)
+        self._observer.commit("committed", seconds, closing.receipt_ms, closing.event_ms, now_ms)
+        self._observer.in_flight(self.rows_waiting())
+
+    # -- partitions come and go
+
+    def _assign(self, starts: Mapping[int, Mapping[str, int]]) -> None:
+        partitions = []
+        buffers = {}
+        for number in sorted(starts):
+            engine, header = self._engines.activate(number)
+            mine = [
+                TopicBuffer(topic, name, number, starts[number][name])
+                for topic, name in enumerate(self._inputs)
+            ]
+            order = Order(self._decoder, self._limits.merge_wait_ms, self._limits.merge_hold_ms)
+            partitions.append(
+                Partition(
+                    engine,
+                    mine,
+                    order,
+                    {} if header is None else header.outcomes,
+                    self._limits.dead_letters_per_minute_max,
+                )
+            )
+            self._scorer.open(number, self._limits.hidden_users_max)
+            buffers.update({(buffer.name, number): buffer for buffer in mine})
+        self._partitions = partitions
+        self._buffers = buffers
+        self._observer.partitions(tuple(sorted(starts)))
+        log.info("took partitions %s", sorted(starts))
+
+    def _hand_over(self) -> None:
+        """Commit every row that is applied, then forget buffers and partitions."""
+        self._note_finished(wait=True)
+        landed = self._land()
+        if landed is not None:
+            self._publish(*landed)
+        if any(partition.rows_open for partition in self._partitions):
+            self._account.close(self._closing())
+            self._note_finished(wait=True)
+        for place in self._full:
+            self._fetching.release(*place)
+        self._full.clear()
+        for partition in self._partitions:
+            self._scorer.close(partition.number)
+        self._partitions = []
+        self._buffers = {}
+        self._observer.partitions(())
