@@ -13,6 +13,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def compiled(function: F) -> F:
-    """Compile on first use, kept on disk for the next start."""
-    kernel: F = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    """Compile on first use, kept on disk for the next start where there is a place to write."""
+    kernel: F
+    try:
+        kernel = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    except RuntimeError as error:
+        # A read-only installation and a user without a home: slower to start, else the same.
+        if "cannot cache" not in str(error):
+            raise
+        kernel = numba.njit(nogil=True, error_model="numpy")(function)
     return kernel
