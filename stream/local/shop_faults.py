@@ -102,7 +102,7 @@ def spoil(fault: Fault, key: bytes, value: bytes) -> Record:
         case Fault.TRUNCATED:
             return Record(key, half)
         case Fault.NOT_UTF8:
-            return Record(key, value.replace(b'"source":"', b'"source":"\xff\xfe', 1))
+            return Record(key, value.replace(b'"event_id":"', b'"event_id":"\xff\xfe', 1))
         case Fault.NOT_AN_OBJECT:
             return Record(key, b"[" + value + b"]")
         case Fault.WRONG_TYPE:
