@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from stream.local.kafka import EmbeddedKafkaError, resolve_broker
 from stream.settings import Settings, SettingsError, load, parse_value
 
 
@@ -14,10 +15,19 @@ def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command `settings: Settings`, built from flags, environment and file."""
 
     @click.option("--broker", help="host:port of Kafka; default: the embedded broker.")
-    @click.option("--settings", "settings_file", type=click.Path(path_type=Path),
-                  help="TOML file; default: forecart.toml where there is one.")
-    @click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE",
-                  help="Any setting by its name, e.g. --set commit_interval_ms=100.")
+    @click.option(
+        "--settings",
+        "settings_file",
+        type=click.Path(path_type=Path),
+        help="TOML file; default: forecart.toml where there is one.",
+    )
+    @click.option(
+        "--set",
+        "pairs",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Any setting by its name, e.g. --set commit_interval_ms=100.",
+    )
     @functools.wraps(function)
     def wrapped(
         *args: Any,
@@ -33,6 +43,14 @@ def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*args, settings=settings, **kwargs)
 
     return wrapped
+
+
+def bootstrap_of(settings: Settings) -> str:
+    """Name the broker: the settings' one, or the embedded one if it runs. Raises ClickException."""
+    try:
+        return resolve_broker(settings, start=False)
+    except EmbeddedKafkaError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def settings_from(

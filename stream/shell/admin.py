@@ -5,8 +5,9 @@ are created and their settings altered; the number of partitions of a topic that
 changed, since every user would move. Every request has a deadline.
 """
 
+import time
 from collections.abc import Sequence
-from concurrent.futures import Future  # noqa: TC003
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,14 +21,16 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from stream.settings import Settings
+from stream.settings import Settings, SettingsError
 from stream.shell.reader import REACH_S, BrokerError, cause_of, quiet_logger, unreachable
 from stream.wire.topics import TABLE, Topic
 
 REQUEST_S = 15.0
+VISIBLE_POLL_S = 0.05
+FIXED = frozenset({"partitions", "replication"})  # of a topic that exists, to us
 
 
-class TopicsError(ValueError):
+class TopicsError(SettingsError):
     """The broker's topics cannot be used as they are. The message says the cure."""
 
 
@@ -110,10 +113,16 @@ class TopicAdmin:
         missing = [t for t in TABLE if self._settings.topic(t.name) not in found]
         if missing:
             done += self._create(missing)
+            self._wait("missing")
+            # Another process may have made some of them first, in its own way.
+            found = self.find()
+            refuse_partitions(found, self._settings)
         for topic in TABLE:
             name = self._settings.topic(topic.name)
             if name in found:
                 done += self._alter(name, topic, found[name])
+        if done:
+            self._wait()
         return done
 
     def delete(self) -> list[str]:
@@ -142,14 +151,33 @@ class TopicAdmin:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # a worker beside us
                     raise self._failed(error) from error
-            done.append(f"created {name}: {settings.partitions} partitions")
+            else:
+                done.append(f"created {name}: {settings.partitions} partitions")
         return done
+
+    def _wait(self, what: str = "") -> None:
+        """Wait until the broker shows what it has accepted: its answer comes before it does."""
+        deadline_s = time.monotonic() + REQUEST_S
+        while True:
+            left = [
+                difference
+                for difference in self.differences()
+                if difference.what == what or (not what and difference.what not in FIXED)
+            ]
+            if not left:
+                return
+            if time.monotonic() > deadline_s:
+                raise BrokerError(
+                    f"Kafka at {self._bootstrap} does not show within {REQUEST_S:.0f} s:"
+                    f" {left[0].topic}: {left[0].what}"
+                )
+            time.sleep(VISIBLE_POLL_S)
 
     def _alter(self, name: str, topic: Topic, found: Found) -> list[str]:
         changes = [
             difference
             for difference in self._compare(name, topic, found)
-            if difference.what not in {"partitions", "replication"}
+            if difference.what not in FIXED
         ]
         if not changes:
             return []

@@ -1,0 +1,139 @@
+"""What holds for every command: help with an example, one clear line, a status that says so."""
+
+import signal
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import click
+import pytest
+
+from stream.cli import COMMANDS, group
+
+FORECART = [sys.executable, "-c", "from stream.cli import main; main()"]
+NOBODY = ("--broker", "127.0.0.1:1")
+
+
+def every_command():
+    """(words, command) of each command and subcommand."""
+    context = click.Context(group, info_name="forecart")
+    for name in COMMANDS:
+        if find_spec(f"stream.commands.{name}") is None:
+            continue
+        command = group.get_command(context, name)
+        yield (name,), command
+        for part in getattr(command, "commands", {}):
+            yield (name, part), command.commands[part]
+
+
+@pytest.mark.parametrize("words", [words for words, _ in every_command()], ids=" ".join)
+def test_help_has_an_example(forecart, words):
+    result = forecart(*words, "--help")
+    assert result.exit_code == 0
+    text = " ".join(result.stdout.split())
+    assert "Example:" in text
+    assert f"forecart {words[0]}" in text.partition("Example:")[2]
+
+
+@pytest.mark.parametrize("words", [words for words, _ in every_command()], ids=" ".join)
+def test_unknown_option_is_one_line(forecart, words):
+    result = forecart(*words, "--nonsense")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert "--nonsense" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("topcs",), "No such command 'topcs'. Did you mean 'topics'? See `forecart --help`."),
+        (("topics", "aply"), "Did you mean 'apply'? See `forecart topics --help`."),
+        (("zzz",), "No such command 'zzz'. See `forecart --help`."),
+        (("tail", "clicks"), "See `forecart tail --help`."),
+        (("state",), "Missing argument 'USER'. See `forecart state --help`."),
+        (("audit", "--since", "yore"), "'yore' is neither ISO 8601 nor a duration such as 2h"),
+        (("audit", "--settle", "-1"), "Invalid value for '--settle'"),
+        (("dlq", "show", "x"), "'x' is not PARTITION-OFFSET of a dead letter, such as 2-17"),
+    ],
+)
+def test_wrong_arguments_are_one_line(forecart, words, line):
+    result = forecart(*words)
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("Error: ")
+    assert line in result.stderr
+
+
+@pytest.mark.parametrize("pair", ["partitions", "nonsense=1", "partitions=x", "partitions=0"])
+def test_wrong_settings_are_one_line(forecart, pair):
+    result = forecart("topics", "apply", "--set", pair)
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+    assert pair.partition("=")[0] in result.stderr.lower()
+
+
+def test_no_broker_at_all_is_one_line(forecart):
+    result = forecart("topics", "apply")
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+    assert "forecart kafka up" in result.stderr
+
+
+def test_group_without_a_command_shows_help(forecart):
+    result = forecart()
+    assert result.exit_code == 2
+    assert "Commands:" in result.output
+
+
+def test_broken_invariant_keeps_its_traceback(forecart, monkeypatch):
+    """Only the world's and the user's mistakes become a line."""
+
+    @click.command()
+    def broken():
+        raise ValueError("ours")
+
+    monkeypatch.setattr(group, "get_command", lambda *_: broken)
+    with pytest.raises(ValueError, match="ours"):
+        forecart("broken")
+
+
+def test_unreachable_broker_is_one_line_soon():
+    runs = {
+        words: subprocess.Popen(
+            [*FORECART, *words, *NOBODY], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for words in (
+            ("topics", "apply"),
+            ("topics", "describe"),
+            ("tail", "predictions"),
+            ("state", "ann"),
+            ("audit", "--settle", "60"),
+            ("dlq", "list"),
+            ("dlq", "replay", "--yes"),
+        )
+    }
+    for words, run in runs.items():
+        out, err = run.communicate(timeout=30)
+        assert (words, run.returncode, out) == (words, 1, "")
+        assert err.count("\n") == 1, err
+        assert "no Kafka answers at 127.0.0.1:1 within 5 s" in err
+        assert "forecart kafka up" in err
+
+
+@pytest.mark.kafka
+def test_ctrl_c_ends_with_130(kafka, make_topics, topic_prefix):
+    make_topics(["predictions"], 2)
+    run = subprocess.Popen(
+        [*FORECART, "tail", "predictions", "--broker", kafka, "--from-beginning",
+         "--set", f"topic_prefix={topic_prefix}"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    from tests.kafka_tools import produce
+
+    produce(kafka, topic_prefix + "predictions", [(b"ann", b"no json")])
+    assert run.stdout.readline() == f"{topic_prefix}predictions-0-0: unreadable\n"
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate(timeout=20)
+    assert run.returncode == 130
+    assert (out, err) == ("", "\nstopped\n")
