@@ -28,7 +28,8 @@ class Card:
     seed: int = 1
     refresh_steps: int = 16  # L
     window_steps: int = 32  # W
-    hidden: int = 50  # units of each of the two LSTM layers
+    hidden: int = 50  # units of an LSTM layer
+    layers: int = 2
     # What the floor writes per event, two records: means of what Forecart wrote.
     prediction_bytes: int = 700
     state_bytes: int = 1_200

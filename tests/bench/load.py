@@ -1,8 +1,9 @@
 """The load: JSON events of 200 bytes, made by whole columns, dealt to topic partitions.
 
-Rules of the room: the same card, count and end time give the same bytes. Everything is built before
-the clock runs. Synthetic throughout. Templates have fields of fixed width, so an event is a row of
-a byte matrix: 2 us each, against some 10 for a dict and a JSON encoder.
+Rules of the room: the same card, count and end time give the same bytes; all is synthetic. Items
+are named as export/bench_bundle.py names them. Everything is built before the clock runs: templates
+have fields of fixed width, so an event is a row of a byte matrix, 2 us each, against some 10 for a
+dict and a JSON encoder.
 """
 
 from collections.abc import Iterator
@@ -25,16 +26,16 @@ QUEUE_MESSAGES: Final = 2_000_000
 FLUSH_S: Final = 60.0
 
 _ID, _TIME, _USER, _ITEM, _CATEGORY, _PRICE, _OTHER = (chr(code) for code in range(1, 8))
-WIDTHS: Final = {_ID: 16, _TIME: 13, _USER: 7, _ITEM: 7, _CATEGORY: 3, _PRICE: 2, _OTHER: 7}
+WIDTHS: Final = {_ID: 16, _TIME: 13, _USER: 7, _ITEM: 5, _CATEGORY: 3, _PRICE: 2, _OTHER: 7}
 _HEAD = (
     f'{{"event_id":"{_ID * 16}","event_type":"%s",'
     f'"event_time":{_TIME * 13},"user_id":"u{_USER * 7}"'
 )
-_CLICK = f',"item_id":"i{_ITEM * 7}","category":"c{_CATEGORY * 3}","price":1{_PRICE * 2}.95'
+_CLICK = f',"item_id":"p{_ITEM * 5}","category":"c{_CATEGORY * 3}","price":1{_PRICE * 2}.95'
 _CLICK += ',"channel":"web"'
-_SEARCH = f',"query":"q{_CATEGORY * 3} w{_ITEM * 7}","results_count":1{_PRICE * 2},"channel":"web"'
+_SEARCH = f',"query":"q{_CATEGORY * 3} w{_ITEM * 5}","results_count":1{_PRICE * 2},"channel":"web"'
 _ORDER = (
-    f',"order_id":"o{_OTHER * 7}","items":[{{"item_id":"i{_ITEM * 7}","quantity":1,'
+    f',"order_id":"o{_OTHER * 7}","items":[{{"item_id":"p{_ITEM * 5}","quantity":1,'
     f'"price":1{_PRICE * 2}.95}}]'
 )
 BODIES: Final = (("click", _CLICK), ("search", _SEARCH), ("purchase", _ORDER))
@@ -102,7 +103,7 @@ class Load:
                 _ID: _hexes(order[rows], card.seed),
                 _TIME: _digits(time_ms[rows], 13),
                 _USER: _digits(user[rows], 7),
-                _ITEM: _digits(item[rows], 7),
+                _ITEM: _digits(item[rows], 5),
                 _CATEGORY: _digits(item[rows] % 1_000, 3),
                 _PRICE: _digits(item[rows] % 100, 2),
                 _OTHER: _digits(order[rows] % 10_000_000, 7),

@@ -14,13 +14,15 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from stream.core.layout import TOPICS
 from tests.bench.case import Case, Contender, Result
 from tests.bench.load import Load, Sender
+from tests.bench.progress import Progress
 
 DELETE_S = 30.0
+CONTENDERS = "tests.bench.contenders."
 
 
 def run(case: Case) -> Result:
     """Make the input, let the contender take it, clean up."""
-    contender: Contender = importlib.import_module(f"tests.bench.contenders.{case.contender}")  # type: ignore[assignment]
+    contender: Contender = importlib.import_module(CONTENDERS + case.contender)  # type: ignore[assignment]
     make_inputs(case)
     feed: subprocess.Popen[str] | None = None
     made = None
@@ -47,12 +49,28 @@ def run(case: Case) -> Result:
         if feed is not None:
             text, _ = feed.communicate(timeout=60)
             result["feed"] = json.loads(text)
+            if "points" in result:
+                result |= while_fed(result, result["feed"]["end"])
         return result
     finally:
         if feed is not None and feed.poll() is None:
             feed.kill()
             feed.wait()
         delete_topics(case)
+
+
+def while_fed(result: Result, end_s: float) -> Result:
+    """Give the rate while the producer ran, and how far behind the contender was at its end."""
+    events, seconds, cpu_s = Progress(result["points"]).rate(until_wall_s=end_s)
+    committed = max(point[2] for point in result["points"] if point[1] <= end_s)
+    return {
+        "events": events,
+        "seconds": seconds,
+        "events_per_second": events / seconds,
+        "cpu_us_per_event": cpu_s / events * 1e6,
+        "events_per_second_to_the_end": result["events_per_second"],
+        "lag_at_feed_end": result["feed"]["events"] - committed,
+    }
 
 
 def make_inputs(case: Case) -> None:

@@ -6,29 +6,42 @@ build/bench/*.json. Rounds are interleaved, so a machine that slows down slows e
 
 import argparse
 import json
+import shutil
 import statistics
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
 from stream.local.kafka import EmbeddedKafka
 from tests.bench import machine
+from tests.bench.card import Card
 from tests.bench.case import Case, Result
 
 OUTPUT = Path("build/bench")
-# Name on the command line: contender's module and profile.
+
+
+class Entry(NamedTuple):
+    """A contender in a profile."""
+
+    module: str
+    profile: str  # step: no item list; full: top-10
+    items: int  # of the bundle
+
+
 CONTENDERS = {
-    "floor": ("floor", "step"),
-    "forecart": ("forecart", "step"),
-    "forecart-full": ("forecart", "full"),
+    "floor": Entry("floor", "-", 0),
+    "step": Entry("forecart", "step", 2_000),
+    "full": Entry("forecart", "full", 2_000),
+    "full-20000": Entry("forecart", "full", 20_000),
+    "full-43000": Entry("forecart", "full", 43_000),
 }
-TARGET = 60_000  # events/s, exactly-once, profile step
+DEFAULT = ["floor", "step", "full"]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,17 +57,17 @@ def main(arguments: list[str] | None = None) -> int:
         for number in range(options.repeats):
             for mode in options.modes:
                 for name in options.only:
-                    module, profile = CONTENDERS[name]
+                    entry = CONTENDERS[name]
                     case = Case(
-                        contender=module,
+                        contender=entry.module,
                         mode=mode,
                         bootstrap=bootstrap,
                         prefix=f"bench-{stamp}-{number}-{mode}-{name}-",
                         events=options.events,
                         rate=options.rate if mode == "live" else 0.0,
-                        profile=profile,
+                        profile=entry.profile,
                         guarantee=options.guarantee,
-                        bundle=options.bundle,
+                        bundle=bundle_of(entry, options.bundle),
                     )
                     runs.append({"name": name, "mode": mode, **run_once(case)})
     finally:
@@ -65,6 +78,28 @@ def main(arguments: list[str] | None = None) -> int:
     path.write_text(json.dumps(report, indent=1))
     show(report, path)
     return int(any("error" in run for run in runs))
+
+
+def bundle_of(entry: Entry, given: str) -> str:
+    """Give the bundle's folder: random weights of the card's size, made once; or the given one."""
+    if given or not entry.items:
+        return given
+    from export.bench_bundle import bench_bundle  # noqa: PLC0415 needs onnx; the floor does not
+
+    card = Card()
+    folder = OUTPUT / f"bundle-{entry.items}-{card.hidden}-{card.refresh_steps}"
+    if not folder.exists():
+        work = folder.with_suffix(".new")
+        shutil.rmtree(work, ignore_errors=True)
+        bench_bundle(
+            work,
+            entry.items,
+            hidden=card.hidden,
+            layers=card.layers,
+            refresh_steps=card.refresh_steps,
+        )
+        work.rename(folder)
+    return str(folder.absolute())
 
 
 def run_once(case: Case) -> Result:
@@ -95,10 +130,11 @@ def show(report: dict[str, Any], path: Path) -> None:
         f"{about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB, "
         f"{about['system']}, Python {about['python']}, commit {about['commit']}"
     )
+    given = case["card"]
     console.print(
-        f"{case['events']:,} events of 200 bytes, {case['card']['partitions']} partitions, "
-        f"{case['card']['users']:,} users, {case['guarantee']}; "
-        f"synthetic load; floor writes {case['card']['prediction_bytes']} + {case['card']['state_bytes']} bytes each"
+        f"{case['events']:,} events of 200 bytes, {given['partitions']} partitions, "
+        f"{given['users']:,} users, {case['guarantee']}; synthetic load; the floor writes "
+        f"{given['prediction_bytes']} + {given['state_bytes']} bytes an event"
     )
     table = Table(
         "mode", "contender", "events/s", "lowest", "highest", "of floor", "µs CPU/event", "runs"
@@ -138,7 +174,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         type=_names,
         default=list(CONTENDERS),
         metavar="NAME[,NAME]",
-        help=f"of {', '.join(CONTENDERS)}; default all",
+        help=f"of {', '.join(CONTENDERS)}; default {','.join(DEFAULT)}",
     )
     parser.add_argument(
         "--modes",
@@ -153,7 +189,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--repeats", type=int, default=3, help="rounds")
     parser.add_argument("--guarantee", default="exactly_once", help="of Forecart's outputs")
-    parser.add_argument("--bundle", default="", help="model bundle; default: the shipped one")
+    parser.add_argument(
+        "--bundle", default="", help="model bundle; default: random weights of the card's size"
+    )
     parser.add_argument("--broker", default="", help="default: one of its own in build/bench")
     return parser.parse_args(arguments)
 

@@ -103,7 +103,7 @@ def run(case: Case, made: Made) -> Result:
         "events_per_second": events / seconds,
         "cpu_us_per_event": cpu_s / events * 1e6,
         "commits": len(progress.points),
-        "points": [(wall, committed) for _, wall, committed, _ in progress.points],
+        "points": progress.points,
         "audit": audit.stdout.strip().splitlines()[-1:],
         "sizes": sizes(case, settings),
     }
