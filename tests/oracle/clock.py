@@ -14,10 +14,13 @@ class Clock:
         self.config = config
         self.watermark_ms: int | None = None
         self.shop_ms = 0
-        self.witnesses: dict[bytes, int] = {}  # user -> its first time beyond the limit
+        self.witnesses: dict[int, int] = {}  # a user's epoch -> its first time beyond the limit
 
-    def hear(self, user: bytes, time_ms: int) -> int | None:
-        """Take an event's time; return where the watermark has to move, None if it stays."""
+    def hear(self, epoch: int, time_ms: int) -> int | None:
+        """Take an event's time; return where the watermark has to move, None if it stays.
+
+        epoch: by which a witness is known.
+        """
         if self.watermark_ms is None:
             return time_ms
         if time_ms <= self.watermark_ms:
@@ -25,7 +28,7 @@ class Clock:
         if time_ms - self.watermark_ms <= self.config.watermark_jump_ms_max:
             self.witnesses = {}
             return time_ms
-        self.witnesses.setdefault(user, time_ms)
+        self.witnesses.setdefault(epoch, time_ms)
         if len(self.witnesses) < WITNESSES:
             return None
         lowest = min(self.witnesses.values())

@@ -6,6 +6,7 @@ something open the choice is marked `Choice:`.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from itertools import pairwise
 
 from stream.core.config import EngineConfig
@@ -100,7 +101,9 @@ class OracleEngine:
 
     # Step 7.
     def _move_clocks(self, event: Event) -> None:
-        target_ms = self.clock.hear(_key_of(event), event.time_ms)
+        user = self.users.get(_key_of(event))
+        epoch = self.partition_seq if user is None else user.epoch
+        target_ms = self.clock.hear(epoch, event.time_ms)
         if target_ms is None:
             return
         for end_ms in self.clock.advance(target_ms):
@@ -139,7 +142,7 @@ class OracleEngine:
 
     def _let_go_of_the_forgotten(self) -> None:
         # Choice: an entry goes when the watermark reaches F + forget_keep_ms; beyond
-        # forgotten_max the lowest F goes first, of equal ones the first come.
+        # forgotten_max the lowest F goes first, of equal ones the lowest hash.
         watermark_ms = self._watermark_ms()
         keep_ms = self.config.forget_keep_ms
         self.forgotten = {
@@ -148,7 +151,11 @@ class OracleEngine:
             if watermark_ms < time_ms + keep_ms
         }
         while len(self.forgotten) > self.config.forgotten_max:
-            del self.forgotten[min(self.forgotten, key=lambda key: self.forgotten[key])]
+            del self.forgotten[min(self.forgotten, key=self._forgotten_order)]
+
+    def _forgotten_order(self, key: bytes) -> tuple[int, bytes]:
+        name = blake2b(key, key=self.config.hash_key, digest_size=16).digest()
+        return self.forgotten[key], name
 
     # Steps 8 to 13.
     def _predict(self, event: Event) -> Row:
@@ -237,7 +244,7 @@ class OracleEngine:
     # Churn, at an event.
     def _react(self, user: User, event: Event, *, newer: bool, silence_before_ms: int) -> None:
         if newer and user.alert_state == AlertState.CHURNED:
-            user.alert_state = AlertState.NORMAL
+            self._end_episode(user)
         if newer and user.alert_state == AlertState.FIRING:
             if event.time_ms <= user.fired_ms:
                 reason = Resolve.LATE_ACTIVITY
@@ -259,7 +266,7 @@ class OracleEngine:
         if churn is None:
             return
         if user.alert_state == AlertState.RESOLVED and churn <= self.config.churn_leave:
-            user.alert_state = AlertState.NORMAL
+            self._end_episode(user)
         if user.alert_state == AlertState.NORMAL and churn >= self.config.churn_enter:
             high = churn >= self.config.churn_high
             user.alert_level = Level.HIGH_RISK if high else Level.AT_RISK
@@ -267,6 +274,10 @@ class OracleEngine:
             user.fired_ms = self._watermark_ms()
             user.fired_shop_ms = self.clock.shop_ms
             self._publish(user, AlertState.FIRING, Resolve.NONE, by_sweep=by_sweep)
+
+    def _end_episode(self, user: User) -> None:
+        user.alert_state = AlertState.NORMAL
+        user.alert_level = Level.NONE
 
     def _survival(self, user: User) -> Survival | None:
         if user.answer is None or user.steps_count < self.config.churn_events_min:

@@ -1,10 +1,17 @@
-"""Hand-written streams: one call per event, offsets counted per topic."""
+"""Hand-written streams, one call per event, played to the oracle and to the real engine."""
 
 from stream.core.config import EngineConfig
 from stream.core.layout import NEVER_MS, Flag, Reason, action_of, type_of
-from tests.oracle.engine import OracleEngine
-from tests.oracle.int_scorer import score_window
-from tests.oracle.records import Alert, Dropped, Effect, Event, Row, Step, Swept
+from tests.oracle.engine import OracleEngine, ScoreWindow
+from tests.oracle.int_scorer import FixedScorer, IntScorer, score_window
+from tests.oracle.records import Alert, Answer, Dropped, Effect, Event, Row, Step, Swept
+from tests.oracle.runs import (
+    PARTITION,
+    EngineRun,
+    OracleRun,
+    assert_equal_runs,
+    assert_equal_state,
+)
 
 
 class Script:
@@ -90,6 +97,16 @@ class Played:
         self.dropped = [effect for effect in flat if isinstance(effect, Dropped)]
 
 
-def play(config: EngineConfig, events: list[Event]) -> Played:
-    """Apply events to a new oracle that scores in integers."""
-    return Played(OracleEngine(config, 0, score_window), events)
+def play(config: EngineConfig, events: list[Event], answer: Answer | None = None) -> Played:
+    """Apply events to a new oracle and to the real engine, which must say the same.
+
+    Scored in integers, or always by the answer given.
+    """
+    score: ScoreWindow = score_window if answer is None else lambda *_: answer
+    scorer: IntScorer | FixedScorer = IntScorer() if answer is None else FixedScorer(answer)
+    played = Played(OracleEngine(config, PARTITION, score), events)
+    engine = EngineRun(config, scorer).feed(events)
+    engine.commit()
+    assert_equal_runs(engine, OracleRun(config, score).feed(events))
+    assert_equal_state(engine, played.oracle)
+    return played

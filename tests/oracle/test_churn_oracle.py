@@ -7,9 +7,8 @@ import pytest
 from stream.core.config import EngineConfig
 from stream.core.layout import AlertState, Level, Resolve
 from tests.oracle.churn import Survival
-from tests.oracle.engine import OracleEngine
 from tests.oracle.records import Answer
-from tests.oracle.script import Played, Script
+from tests.oracle.script import Played, Script, play
 
 EDGES_MS = (1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000)
 CONFIG = EngineConfig(
@@ -22,14 +21,16 @@ CONFIG = EngineConfig(
     churn_events_min=2,
     hazard_edges_ms=EDGES_MS,
 )
-FADING = (0.5, 0.5, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01)
+# Multiples of 1/1024: the engine keeps float32.
+FADING = (0.5, 0.5, *(10 / 1024,) * 6)
+GONE = (51 / 1024,) * 8
 LOYAL = (0.5,) * 8
 T = 1_700_000_000_000
 
 
 def played_with(hazard: tuple[float, ...], script: Script, config: EngineConfig = CONFIG) -> Played:
     answer = Answer((0.5, 0.25, 0.25), 0.5, hazard, (), ())
-    return Played(OracleEngine(config, 0, lambda *_: answer), script.events)
+    return play(config, script.events, answer)
 
 
 def test_survival_is_log_linear_in_a_bin_and_goes_on_at_the_last_rate() -> None:
@@ -68,7 +69,7 @@ def test_an_event_fires_once_there_are_enough_steps() -> None:
     s = Script()
     s.click("a", T)
     s.click("a", T + 1)
-    played = played_with((0.05,) * 8, s)
+    played = played_with(GONE, s)
     assert [row.churn is None for row in played.rows] == [True, False]
     (alert,) = played.alerts
     assert (alert.state, alert.level, alert.sequence) == (AlertState.FIRING, Level.HIGH_RISK, 1)
@@ -140,7 +141,7 @@ def test_firing_for_the_horizon_is_churned(silent_ms: int, state: AlertState) ->
     s.click("a", T)
     s.click("a", T)
     s.click("b", T + silent_ms)
-    played = played_with((0.05,) * 8, s)
+    played = played_with(GONE, s)
     assert played.oracle.users[b"a"].alert_state == state
 
 
@@ -150,7 +151,7 @@ def test_the_return_of_a_churned_user_is_not_published() -> None:
     s.click("a", T)
     s.click("b", T + 2_000)
     s.click("a", T + 2_001)
-    alerts = [alert for alert in played_with((0.05,) * 8, s).alerts if alert.user == b"a"]
+    alerts = [alert for alert in played_with(GONE, s).alerts if alert.user == b"a"]
     # The hazards are still low: a new episode fires at once.
     assert [(alert.previous_state, alert.state, alert.sequence) for alert in alerts] == [
         (AlertState.NORMAL, AlertState.FIRING, 1),
@@ -178,7 +179,7 @@ def test_a_dropped_user_closes_its_open_alert(how: str) -> None:
         bucket_ms=500,
         churn_events_min=2,
     )
-    fired, closed = played_with((0.05,) * 8, s, config).alerts
+    fired, closed = played_with(GONE, s, config).alerts
     assert (closed.previous_state, closed.state) == (AlertState.FIRING, AlertState.RESOLVED)
     assert closed.reason == (Resolve.FORGOTTEN if how == "forgotten" else Resolve.EXPIRED)
     assert closed.sequence == 2
@@ -188,7 +189,7 @@ def test_a_dropped_user_closes_its_open_alert(how: str) -> None:
 
 def test_a_resolved_user_is_normal_again_when_p_has_fallen() -> None:
     # p falls with silence: 0.8 at 0, below 0.5 from somewhere in the second bin.
-    hazard = (0.01, 0.01, 0.2, 0.9, 0.9, 0.9, 0.9, 0.9)
+    hazard = (10 / 1024, 10 / 1024, 204 / 1024, *(920 / 1024,) * 5)
     s = Script()
     s.click("a", T)
     s.click("a", T)

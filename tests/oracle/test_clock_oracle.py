@@ -89,11 +89,9 @@ def test_three_users_confirm_a_jump_to_the_lowest_first_time() -> None:
     assert clock.witnesses == {}
 
 
-@pytest.mark.parametrize(
-    ("time_ms", "witnesses"), [(T - 1, {b"b"}), (T, {b"b"}), (T + 1, set[bytes]())]
-)
+@pytest.mark.parametrize(("time_ms", "witnesses"), [(T - 1, {2}), (T, {2}), (T + 1, set[int]())])
 def test_an_event_that_moves_the_watermark_forgets_the_witnesses(
-    time_ms: int, witnesses: set[bytes]
+    time_ms: int, witnesses: set[int]
 ) -> None:
     s = Script()
     s.click("a", T)

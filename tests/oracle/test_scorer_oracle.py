@@ -8,9 +8,10 @@ import pytest
 from stream.core.layout import AlertState, Outcome, Reason, Resolve
 from stream.core.plan import Plan
 from tests.oracle.batches import steps_array
+from tests.oracle.engine import OracleEngine
 from tests.oracle.int_scorer import IntScorer, check_plan, score_window
 from tests.oracle.records import Alert, Answer, Dropped, Row, Step
-from tests.oracle.script import play
+from tests.oracle.script import Played
 from tests.strategies.streams import CONFIGS, seeded_moves, stream_of
 
 STEPS = [
@@ -122,7 +123,8 @@ def test_the_streams_make_everything_happen() -> None:
     seen: Counter[str] = Counter()
     fell_back = 0
     for seed, config in enumerate(CONFIGS):
-        played = play(config, stream_of(config, seeded_moves(seed, 1_500)))
+        oracle = OracleEngine(config, 0, score_window)
+        played = Played(oracle, stream_of(config, seeded_moves(seed, 1_500)))
         effects = [effect for effects in played.effects for effect in effects]
         for effect in effects:
             if isinstance(effect, Row):

@@ -1,0 +1,103 @@
+"""Restored at any commit and gone on is never stopped: rows, alerts, state bytes."""
+
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.core.config import EngineConfig
+from stream.wire.state import clock_of, restore
+from tests.oracle.records import Event
+from tests.oracle.runs import EngineRun
+from tests.oracle.script import Script
+from tests.strategies.draws import cuts, streams
+from tests.strategies.streams import CONFIGS
+
+T = 1_700_000_000_000
+
+
+@given(streams(), st.data())
+def test_restored_at_any_commit(
+    stream: tuple[EngineConfig, list[Event]], data: st.DataObject
+) -> None:
+    config, events = stream
+    cut_at = data.draw(cuts(len(events)))
+    stops = data.draw(st.sets(st.sampled_from([*cut_at, len(events)])))
+    never_stopped, stopped = EngineRun(config), EngineRun(config)
+    rows, alerts = [], []
+    for first, last in zip([0, *cut_at], [*cut_at, len(events)], strict=True):
+        never_stopped.feed(events[first:last]).commit()
+        stopped.feed(events[first:last]).commit()
+        if last in stops:
+            rows += stopped.rows
+            alerts += stopped.alerts
+            stopped = stopped.reborn()
+    assert rows + stopped.rows == never_stopped.rows
+    assert alerts + stopped.alerts == never_stopped.alerts
+    assert stopped.compacted() == never_stopped.compacted()
+
+
+@given(streams(events_max=60), st.data(), st.randoms(use_true_random=False))
+def test_a_compacted_changelog_in_any_order_of_keys_restores_the_same(
+    stream: tuple[EngineConfig, list[Event]], data: st.DataObject, chance: random.Random
+) -> None:
+    config, events = stream
+    half = data.draw(st.integers(0, len(events)))
+    run = EngineRun(config).feed(events[:half])
+    run.commit()
+    records = list(run.compacted().items())
+    chance.shuffle(records)
+    other = EngineRun(config)
+    header = restore(other.engine, records)
+    assert header is not None
+    other.engine.finish_restore(clock_of(header))
+    other.log = list(records)
+    run.rows, run.alerts = [], []
+    for going_on in (run, other):
+        going_on.feed(events[half:]).commit()
+    assert other.rows == run.rows
+    assert other.alerts == run.alerts
+    assert other.compacted() == run.compacted()
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_an_evicted_user_is_a_tombstone(committed: bool) -> None:
+    config = replace(CONFIGS[0], users_max=2)
+    s = Script()
+    s.click("a", T)
+    s.click("b", T + 1)
+    s.click("c", T + 2)
+    run = EngineRun(config).feed(s.events[:2])
+    if committed:
+        run.commit()
+    run.feed(s.events[2:])
+    records = dict(run.commit())
+    assert records[b"a"] is None
+    assert records[b"c"] is not None
+    assert (b"b" in records) is not committed
+    assert run.reborn().engine.users_count == 2
+
+
+def test_a_user_that_comes_back_in_the_same_commit_is_no_tombstone() -> None:
+    s = Script()
+    s.click("a", T)
+    s.forget("a", T + 1)
+    s.click("a", T + 2)
+    records = EngineRun(CONFIGS[0]).feed(s.events).commit()
+    assert [value is None for key, value in records if key == b"a"] == [False]
+
+
+def test_an_expired_and_a_forgotten_user_are_tombstones() -> None:
+    config = replace(CONFIGS[0], user_ttl_ms=CONFIGS[0].bucket_ms)
+    s = Script()
+    s.click("a", T)
+    s.click("b", T)
+    s.forget("b", T)
+    s.click("c", T + config.bucket_ms)
+    run = EngineRun(config).feed(s.events)
+    records = dict(run.commit())
+    assert records[b"a"] is records[b"b"] is None
+    assert records[b"c"] is not None
+    assert [row["outcome"] for row in run.reborn().feed([s.click("b", T)]).rows] == [4]
