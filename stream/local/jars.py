@@ -4,7 +4,6 @@ Rules: what is on disk under its final name is complete and has the pinned sha25
 touches no network. `python -m stream.local.jars` prints a new pin file (needs the network).
 """
 
-import contextlib
 import hashlib
 import os
 import shutil
@@ -136,9 +135,8 @@ def _relock() -> Iterator[str]:
     ]
     context = MavenContext()
     for group, artifact, version in sorted(set(names)):
-        with contextlib.suppress(KeyError):
-            path = context.project(group, artifact).at_version(version).artifact().resolve()
-            yield f"{group}:{artifact}:{version} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+        path = context.project(group, artifact).at_version(version).artifact().resolve()
+        yield f"{group}:{artifact}:{version} {hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
 if __name__ == "__main__":
