@@ -16,7 +16,7 @@ import xxhash
 from stream.core.layout import AlertState, Level, Outcome, Reason, Records, Resolve
 from stream.wire.types import ChurnAlert, IntakeReceipt
 
-RECEIPT_EXCEPTIONS_MAX: Final = 8192  # a receipt with more is cut in two: below 1 MiB each
+RECEIPT_EXCEPTIONS_MAX: Final = 3000  # a receipt with more is cut: each stays below 1 MB
 
 _encode = msgspec.json.Encoder().encode
 

@@ -108,6 +108,10 @@ class PredictionEncoder:
         why = _reasons(scores, at) if reasons is None else reasons[at]
         self._check(floats, items, why)
         numbers = np.column_stack([rows[name].astype(np.int64) for name in _NUMBERS])  # (n, 9)
+        if (numbers[:, :-1] < 0).any():  # all but supersedes
+            raise ValueError(
+                f"rows with numbers below 0: {rows[(numbers[:, :-1] < 0).any(axis=1)][:1]}"
+            )
         pieces, spans = _laid_out(self._pieces(partition, emitted_at_ms))
         names, name_spans = _laid_out(_user_texts(users))
         user = rows["user"].astype(np.int64)

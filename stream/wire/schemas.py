@@ -6,6 +6,7 @@ added here. Other fields are allowed in events, not in outputs.
 """
 
 import argparse
+import inspect
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -34,6 +35,8 @@ def schema_of(name: str) -> dict[str, Any]:
     kind = {**EVENTS, **OUTPUTS}[name]
     schema = msgspec.json.schema(kind)
     main = schema["$defs"][kind.__name__]
+    for definition in schema["$defs"].values():
+        definition["description"] = inspect.cleandoc(definition["description"])
     if name in EVENTS:
         skipped = ", ".join(NOT_READ)
         main["$comment"] = f"Other fields are skipped, so also these of the contract: {skipped}."

@@ -83,9 +83,11 @@ def reason_of(event, topic=0, **where) -> Reason:
     try:
         read(event, topic, **where)
     except Refused as refused:
-        assert 0 < len(str(refused)) <= 200
-        return refused.reason
-    return Reason.NONE
+        reason, message = refused.reason, str(refused)
+    else:
+        return Reason.NONE
+    assert 0 < len(message) <= 200
+    return reason
 
 
 def decode(topic, values, keys=None, partition=PARTITION, offset_first=0, decoder=None):
