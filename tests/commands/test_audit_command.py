@@ -17,8 +17,14 @@ def test_correct_log_passes(on_broker, kafka, topic_prefix):
         " in_flight=0 problems=0"
     )
     assert lines[0].split() == [
-        "topic-partition", "predicted", "duplicate", "dead_lettered", "control", "forgotten",
-        "coalesced", "in_flight",
+        "topic-partition",
+        "predicted",
+        "duplicate",
+        "dead_lettered",
+        "control",
+        "forgotten",
+        "coalesced",
+        "in_flight",
     ]
     assert lines[1].split() == [f"{topic_prefix}clicks-0", "4", "1", "1", "1", "1", "1", "0"]
     assert result.exit_code == 0

@@ -9,6 +9,7 @@ import click
 import pytest
 
 from stream.cli import COMMANDS, group
+from tests.kafka_tools import produce
 
 FORECART = [sys.executable, "-c", "from stream.cli import main; main()"]
 NOBODY = ("--broker", "127.0.0.1:1")
@@ -114,7 +115,7 @@ def test_unreachable_broker_is_one_line_soon():
         )
     }
     for words, run in runs.items():
-        out, err = run.communicate(timeout=30)
+        out, err = run.communicate(timeout=90)
         assert (words, run.returncode, out) == (words, 1, "")
         assert err.count("\n") == 1, err
         assert "no Kafka answers at 127.0.0.1:1 within 5 s" in err
@@ -125,12 +126,20 @@ def test_unreachable_broker_is_one_line_soon():
 def test_ctrl_c_ends_with_130(kafka, make_topics, topic_prefix):
     make_topics(["predictions"], 2)
     run = subprocess.Popen(
-        [*FORECART, "tail", "predictions", "--broker", kafka, "--from-beginning",
-         "--set", f"topic_prefix={topic_prefix}"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [
+            *FORECART,
+            "tail",
+            "predictions",
+            "--broker",
+            kafka,
+            "--from-beginning",
+            "--set",
+            f"topic_prefix={topic_prefix}",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    from tests.kafka_tools import produce
-
     produce(kafka, topic_prefix + "predictions", [(b"ann", b"no json")])
     assert run.stdout.readline() == f"{topic_prefix}predictions-0-0: unreadable\n"
     run.send_signal(signal.SIGINT)
