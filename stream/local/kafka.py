@@ -26,7 +26,7 @@ from stream.local.jars import KAFKA_VERSION, JarError, class_path, jars_path
 if TYPE_CHECKING:
     from stream.settings import Settings
 
-START_DEADLINE_S = 60.0
+START_DEADLINE_S = 90.0
 STOP_DEADLINE_S = 60.0  # a clean stop writes all logs to disk: 20 s after 400 MB were measured
 FORMAT_DEADLINE_S = 60.0
 DISK_BYTES_MIN = 512 << 20
