@@ -84,13 +84,14 @@ def command(
     if rate is None and speed is None and not full_speed:
         rate = 1_000.0
     try:
+        start_ms = _start_ms(start, days)
         publisher = Publisher(resolve_broker(settings), [settings.topic(name) for name in TOPICS])
         shop = Shop(
             seed,
             users,
             items,
             days,
-            start_ms=_start_ms(start, days),
+            start_ms=start_ms,
             faults=FaultRates(**shares),
             partitions=publisher.partitions,
         )
