@@ -1,1 +1,11 @@
-"""The recurrent models that can be trained, one a file; `weights.py` is what all of them become."""
+"""The recurrent models that can be trained, one a file; weights.py is what all of them become."""
+
+from collections.abc import Callable
+from typing import Final
+
+from torch import nn
+
+from export.models.lstm import LstmCore
+
+# kind -> (input width, hidden width, layers) -> core. A new kind also needs its ONNX nodes.
+CORES: Final[dict[str, Callable[[int, int, int], nn.Module]]] = {"lstm": LstmCore}

@@ -149,7 +149,8 @@ def placement(profiles: list[Path]) -> Mapping[tuple[str, str], int]:
     for path in profiles:
         for event in json.loads(path.read_text()):
             about = event.get("args", {})
-            if event.get("cat") == "Node" and "provider" in about:
+            timed = event.get("cat") == "Node" and event["name"].endswith("_kernel_time")
+            if timed and "provider" in about:
                 counts[about["provider"], about["op_name"]] += 1
     return counts
 

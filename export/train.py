@@ -1,0 +1,189 @@
+"""Multi-task training: next item, next event, purchase within a horizon, activity hazard.
+
+Rules of the room: one thread and one seed, so that the same command gives the same bundle. The loss
+is taken at every scored row. Users, not rows, are held out for validation.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from export.models import CORES
+from export.models.network import Network, Sizes
+from export.record import Integers
+from export.training_set import TrainingSet
+from stream.core.layout import EVENT_TYPES
+from stream.model.vocabulary import Vocabulary
+
+_PURCHASE: Final = len(EVENT_TYPES)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What is trained, and how."""
+
+    kind: str = "lstm"
+    hidden: int = 50
+    layers: int = 2
+    epochs: int = 10
+    batch_sequences: int = 128
+    rate: float = 3e-3
+    dropout: float = 0.1
+    warm_up: float = 0.03  # share of the batches
+    rate_end: float = 0.02  # share of the rate at the end of the cosine
+    clip: float = 5.0
+    unknown_share: float = 0.02  # known items that are shown as unknown, to teach those rows
+    weights: tuple[float, float, float, float] = (1.0, 0.3, 1.0, 1.0)  # of the four losses
+    held_out: float = 0.1  # of the users, for validation
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A network, and the rows that it has not seen."""
+
+    network: Network
+    validation: Integers  # rows
+    seconds: float
+
+
+def train(
+    data: TrainingSet, vocabulary: Vocabulary, sizes: Sizes, recipe: Recipe,
+    say: Callable[[str], None],
+) -> Trained:
+    """Train one network."""
+    began = time.monotonic()
+    torch.set_num_threads(1)
+    torch.manual_seed(recipe.seed)
+    rng = np.random.default_rng(recipe.seed)
+    core = CORES[recipe.kind](sizes.item, recipe.hidden, recipe.layers)
+    network = Network(core, recipe.hidden, sizes, recipe.dropout)
+    held_out = np.flatnonzero(rng.random(int(data.user.max()) + 1) < recipe.held_out)
+    apart = np.isin(data.user, held_out)
+    network.head_mean.copy_(torch.from_numpy(data.head[~apart].mean(axis=0)))
+    network.head_std.copy_(torch.from_numpy(np.maximum(data.head[~apart].std(axis=0), 1e-3)))
+    learned = np.setdiff1d(np.unique(data.sequence[~apart]), np.unique(data.sequence[apart]))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=0.0)
+    batches = recipe.epochs * -(-len(learned) // recipe.batch_sequences)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _cosine(recipe, batches))
+    validation = np.flatnonzero(apart)
+    network.train()
+    for epoch in range(recipe.epochs):
+        losses = []
+        for part in _batches(data.lengths, learned, recipe.batch_sequences, rng):
+            loss = _loss(network, data, part, recipe, vocabulary, rng)
+            optimizer.zero_grad()
+            loss.sum().backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.detach().numpy())
+        item, kind, purchase, hazard = np.mean(losses, axis=0)
+        say(
+            f"epoch {epoch + 1}/{recipe.epochs}  loss: item {item:.3f}  next event {kind:.3f}  "
+            f"purchase {purchase:.4f}  hazard {hazard:.4f}  {time.monotonic() - began:.0f} s"
+        )
+    network.eval()
+    return Trained(network, validation, time.monotonic() - began)
+
+
+def run_rows(network: Network, data: TrainingSet, rows: Integers) -> tuple[Tensor, Tensor]:
+    """Run a network over the sequences of some rows: top h (B, H), heads' logits (B, 12)."""
+    tops = []
+    order = []
+    with torch.no_grad():
+        wanted = np.unique(data.sequence[rows])
+        for first in range(0, len(wanted), 256):
+            part = wanted[first : first + 256]
+            found, place = data.rows_of(part)
+            out = network.tops(*_inputs(data, part))
+            tops.append(out[data.position[found], place])
+            order.append(found)
+        found = np.concatenate(order)
+        back = np.empty(len(data.sequence), np.int64)
+        back[found] = np.arange(len(found))
+        top = torch.cat(tops)[torch.from_numpy(back[rows])]
+        head = torch.from_numpy(data.head[rows])
+        return top, network.rows(top, head, torch.from_numpy(data.context[rows]).long())
+
+
+def _cosine(recipe: Recipe, batches: int) -> Callable[[int], float]:
+    warm = max(1, int(recipe.warm_up * batches))
+
+    def share(done: int) -> float:
+        if done < warm:
+            return (done + 1) / warm
+        along = (done - warm) / max(1, batches - warm)
+        return recipe.rate_end + (1 - recipe.rate_end) * 0.5 * (1 + float(np.cos(np.pi * along)))
+
+    return share
+
+
+def _batches(
+    lengths: Integers, sequences: Integers, size: int, rng: np.random.Generator
+) -> list[Integers]:
+    """Shuffle, sort by length inside pools of 32 batches, cut, shuffle the batches."""
+    order = rng.permutation(sequences)
+    parts = []
+    for first in range(0, len(order), 32 * size):
+        pool = order[first : first + 32 * size]
+        pool = pool[np.argsort(-lengths[pool], kind="stable")]
+        parts += [pool[at : at + size] for at in range(0, len(pool), size)]
+    return [parts[index] for index in rng.permutation(len(parts))]
+
+
+def _inputs(data: TrainingSet, part: Integers) -> tuple[Tensor, Tensor, Tensor]:
+    """Steps of some sequences, steps first. Those past a sequence's end repeat step 0, unread."""
+    longest = int(data.lengths[part].max())
+    at = np.maximum(data.table[part, :longest].T, 0)
+    return (
+        torch.from_numpy(data.inputs.item_id[at]).long(),
+        torch.from_numpy(data.inputs.side_id[at]).long(),
+        torch.from_numpy(data.inputs.dense[at]),
+    )
+
+
+def _loss(
+    network: Network,
+    data: TrainingSet,
+    part: Integers,
+    recipe: Recipe,
+    vocabulary: Vocabulary,
+    rng: np.random.Generator,
+) -> Tensor:
+    """Return the four weighted losses of the rows along some sequences: (4,)."""
+    item_id, side_id, dense = _inputs(data, part)
+    hide = torch.from_numpy(rng.random(item_id.shape) < recipe.unknown_share) & (item_id > 0)
+    buckets = rng.integers(0, vocabulary.texts.unknown_items, item_id.shape)
+    unknown = torch.from_numpy(vocabulary.items_count + 1 + buckets)
+    out = network.tops(torch.where(hide, unknown, item_id), side_id, dense)
+    rows, place = data.rows_of(part)
+    top = out[data.position[rows], place]
+    logits = network.rows(
+        top, torch.from_numpy(data.head[rows]), torch.from_numpy(data.context[rows]).long()
+    )
+    labels = data.labels
+    item = torch.from_numpy(data.next_item[rows])
+    known = item > 0
+    hazard = torch.from_numpy(labels.hazard[rows])
+    purchase = torch.from_numpy(labels.purchase[rows])
+    losses = (
+        functional.cross_entropy(network.item_logits(top[known]), item[known] - 1),
+        functional.cross_entropy(
+            logits[:, :_PURCHASE], torch.from_numpy(labels.next_type[rows]), ignore_index=-1
+        ),
+        _binary(logits[:, _PURCHASE], purchase),
+        _binary(logits[:, _PURCHASE + 1 :], hazard),
+    )
+    return torch.stack([loss * weight for loss, weight in zip(losses, recipe.weights, strict=True)])
+
+
+def _binary(logits: Tensor, labels: Tensor) -> Tensor:
+    known = labels >= 0
+    return functional.binary_cross_entropy_with_logits(logits[known], labels[known].float())
