@@ -65,8 +65,12 @@ def check_keys(structs: list[Any], keys: list[bytes | None], partition: int, lim
     """Find rows whose key is not that of their user, or lies in the wrong partition."""
     names = [event.user_id or user_key(event) for event in structs]
     keys_given: list[Any] = [key or b"" for key in keys] if None in keys else keys
-    pairs = zip(names, keys_given, strict=True)
-    odd = np.array([name.encode() != key for name, key in pairs], np.bool_)
+    users = list(map(str.encode, names))
+    if users == keys_given:
+        odd = np.zeros(len(users), np.bool_)
+    else:
+        pairs = zip(users, keys_given, strict=True)
+        odd = np.array([user != key for user, key in pairs], np.bool_)
     data = np.frombuffer(b"".join(keys_given), np.uint8)
     sizes = np.fromiter(map(len, keys_given), np.int64, len(keys_given))
     hashes = np.empty(len(sizes), np.uint32)
@@ -141,7 +145,7 @@ def _odd_sizes(texts: list[str]) -> Odd:
 
 
 def _fill_ids(events: Records, ids: list[str]) -> Odd:
-    hashes = np.array([xxh3_64_intdigest(text.encode()) for text in ids], np.uint64)
+    hashes = np.fromiter(map(xxh3_64_intdigest, map(str.encode, ids)), np.uint64, len(ids))
     hashes[hashes == 0] = 1  # as id_hash
     events["event_id"] = hashes
     return _odd_sizes(ids)

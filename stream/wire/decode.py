@@ -89,7 +89,9 @@ class Decoder:
     ) -> tuple[np.ndarray, StepColumns | None]:
         """Fill the rows in which nothing is unusual. Returns their mask (n,) and all columns.
 
-        Cost by `python -m tests.bench.decode`: see there.
+        With the struct, 2.4 us of processor time for a click of 197 bytes (2.9 with ISO times), 3.5
+        for a search, 4 for an order of two items: `python -m tests.bench.decode`, 2-core EPYC. Of
+        it: JSON 0.7, ids 0.15, times 0.08, context 0.3, keys 0.2, steps 0.45, users 0.15.
         """
         done = np.array([struct is not None for struct in structs], np.bool_)
         if not done.any():

@@ -6,7 +6,7 @@ full is emptied, so it never costs more than its bound.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 from xxhash import xxh3_64_intdigest
@@ -60,9 +60,8 @@ class Hashes:
         value = self._known.get(text)
         return self._learn(text or "") if value is None else value
 
-    def column(self, texts: Iterable[str | None]) -> list[int]:
+    def column(self, texts: list[str | None]) -> list[int]:
         """Hash many, 0.04 us each when known."""
-        texts = list(texts)
         found = list(map(self._known.get, texts))
         if None in found:
             # A text may be learned twice here, and forgotten between: the value is the same.

@@ -95,7 +95,8 @@ class PredictionEncoder:
         `churn` -1: insufficient history. An item index below 1 is no item, its score is not read.
         `reasons` (B, K) indexes ITEM_REASONS; None: popular_fallback where `scores.popular` says
         so, else sequence. Raises ValueError on scores that are not finite and on items beyond the
-        vocabulary. Cost by `python -m tests.bench.encode`: see there.
+        vocabulary. 1.6 us of processor time without items, 3.3 us with ten:
+        `python -m tests.bench.encode`, 2-core EPYC.
         """
         if not len(rows):
             return []
