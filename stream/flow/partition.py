@@ -50,9 +50,11 @@ class Partition:
         self.outcomes = Counter(outcomes)
         self.receipts = Receipts(self.offset_next)
         self.rows_open = 0  # settled since the last commit
-        self._committed_next = list(self.offset_next)
+        self.committed_next = list(self.offset_next)
+        self._closed_next = list(self.offset_next)  # what the last commit begun covers
         self._order = order
         self._rest: Taken | None = None
+        self._rows_taken = 0  # taken from the buffers and not yet settled
         self._dead_max = dead_letters_per_minute_max
         self._dead_minute = -1
         self._dead_count = 0
@@ -65,7 +67,10 @@ class Partition:
         if self._dead_count > self._dead_max and now_ms // _MINUTE_MS == self._dead_minute:
             return None
         taken = self._order.take(self.buffers, rows_max, now_ms)
-        return None if taken is None else Taken(*taken)
+        if taken is None:
+            return None
+        self._rows_taken += len(taken[0].events)
+        return Taken(*taken)
 
     def note_applied(self, taken: Taken, applied: Applied) -> None:
         """Keep what is left of a batch for the next turn."""
@@ -75,6 +80,7 @@ class Partition:
     def note_settled(self, taken: Taken, settled: Settled, now_ms: int) -> None:
         """Move the position past settled rows and count them."""
         rows = settled.rows
+        self._rows_taken -= len(rows)
         origin = taken.origin
         for topic in range(len(TOPICS)):
             mine = rows["offset"][rows["topic"] == topic]
@@ -91,7 +97,7 @@ class Partition:
 
     def pass_holes(self) -> None:
         """Move the position past offsets that hold no row, when there is no row before them."""
-        if self._rest is not None:
+        if self._rows_taken:
             return
         for topic, buffer in enumerate(self.buffers):
             position = buffer.idle_next()
@@ -101,12 +107,16 @@ class Partition:
     @property
     def moved(self) -> bool:
         """Whether a commit would say anything new."""
-        return self.rows_open > 0 or self.offset_next != self._committed_next
+        return self.rows_open > 0 or self.offset_next != self._closed_next
 
-    def note_commit(self) -> None:
-        """Begin a new transaction's account."""
+    def note_closed(self) -> None:
+        """Begin a new transaction's account: a commit of all rows settled so far has begun."""
         self.rows_open = 0
-        self._committed_next = list(self.offset_next)
+        self._closed_next = list(self.offset_next)
+
+    def note_committed(self, offset_next: Mapping[str, int]) -> None:
+        """Keep the positions of a commit that is through."""
+        self.committed_next = [offset_next[buffer.name] for buffer in self.buffers]
 
     def positions(self) -> dict[str, int]:
         """Give the position by the topic's name on the broker."""

@@ -94,3 +94,11 @@ class EngineError(WorkerStopError):
     """The engine or the model raised on a batch: a fault of ours, never of an event."""
 
     exit_code = 23
+
+
+def codes_without_restart() -> set[int]:
+    """Exit codes that a new start cannot cure."""
+    kinds = [WorkerStopError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return {kind.exit_code for kind in kinds if not kind.restart}

@@ -25,6 +25,7 @@ from stream.core.results import Applied, Settled
 from stream.flow.account import Account, Closing
 from stream.flow.buffer import TopicBuffer
 from stream.flow.effects import Effects
+from stream.flow.limits import FlowLimits
 from stream.flow.observe import Observer
 from stream.flow.order import Order
 from stream.flow.partition import Partition, Taken
@@ -34,24 +35,7 @@ from stream.flow.stops import EngineError, StuckError, WorkerStopError
 from stream.wire.decode import Decoder
 
 log = logging.getLogger(__name__)
-
 IDLE_WAIT_S = 0.002  # between two looks while rows wait for a topic
-
-
-@dataclass(frozen=True, slots=True)
-class FlowLimits:
-    """Limits of the flow. Bytes are per topic partition; times as their names say."""
-
-    batch_events_max: int
-    topic_bytes_max: int
-    merge_wait_ms: int
-    merge_hold_ms: int
-    commit_interval_s: float
-    commit_events_max: int
-    commit_bytes_max: int
-    batch_deadline_s: float
-    dead_letters_per_minute_max: int
-    hidden_users_max: int
 
 
 @dataclass(slots=True)
@@ -159,6 +143,24 @@ class Worker:
     def rows_waiting(self) -> int:
         """Count rows fetched and not settled, about."""
         return sum(buffer.rows_count for buffer in list(self._buffers.values()))
+
+    @property
+    def partitions_count(self) -> int:
+        """Partitions that this worker owns."""
+        return len(self._partitions)
+
+    def committed(self) -> dict[tuple[str, int], int]:
+        """Give the committed position by topic and partition, of what this worker owns."""
+        return {
+            (buffer.name, partition.number): partition.committed_next[buffer.topic]
+            for partition in list(self._partitions)
+            for buffer in partition.buffers
+        }
+
+    def oldest_open_ms(self) -> int:
+        """Give the wall clock at which the oldest row not yet committed came; 0: none."""
+        times = [b.front_received_ms for b in list(self._buffers.values()) if b.rows_front]
+        return min(times, default=0)
 
     async def _ask(self, request: Callable[[], None]) -> None:
         """Have something done on the worker's thread, and wait for it."""
@@ -328,7 +330,7 @@ class Worker:
             for name, offset in header.offset_next.items():
                 offsets[name, partition.number] = offset
             closing.rows += partition.rows_open
-            partition.note_commit()
+            partition.note_closed()
         closing.offsets = offsets
         if self._latencies:
             closing.receipt_ms = np.concatenate([receipt for receipt, _ in self._latencies])
@@ -342,8 +344,11 @@ class Worker:
             return
         closing, seconds = finished
         now_ms = time.time_ns() // 1_000_000
-        for number, (header, _) in closing.headers.items():
-            self._engines.note_commit(number, header)
+        for partition in self._partitions:
+            if partition.number in closing.headers:
+                header = closing.headers[partition.number][0]
+                self._engines.note_commit(partition.number, header)
+                partition.note_committed(header.offset_next)
         self._observer.stage("commit", seconds)
         self._observer.commit("committed", seconds, closing.receipt_ms, closing.event_ms, now_ms)
         self._observer.in_flight(self.rows_waiting())

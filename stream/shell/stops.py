@@ -1,90 +1,33 @@
-"""Why a worker stops by itself: one exception per cause, each with an exit code of its own.
+"""Where the stop errors used to stand: see stream/flow/stops.py."""
 
-Rules of the room: a code, once given, keeps its meaning (docs, supervisors and runbooks name it);
-`restart` says whether the same worker, started again, can be expected to get further.
-"""
+from stream.flow.stops import (
+    CommitAbortedError,
+    CommitFencedError,
+    CommitLateError,
+    ConsumerFailedError,
+    DeliveryError,
+    HandOverError,
+    HoleError,
+    PartitionsDifferError,
+    RestoreError,
+    RetentionLostError,
+    StartRefusedError,
+    StuckError,
+    WorkerStopError,
+)
 
-from typing import ClassVar
-
-
-class WorkerStopError(RuntimeError):
-    """A cause to stop the worker. The message is for the operator and holds the values."""
-
-    exit_code: ClassVar[int] = 70
-    restart: ClassVar[bool] = True
-
-
-class StartRefusedError(WorkerStopError):
-    """State and group disagree about where the input goes on."""
-
-    exit_code = 10
-    restart = False
-
-
-class RetentionLostError(WorkerStopError):
-    """The input that comes next is no longer in the topic."""
-
-    exit_code = 11
-    restart = False
-
-
-class PartitionsDifferError(WorkerStopError):
-    """Topics that must have the same number of partitions do not, or one is missing."""
-
-    exit_code = 12
-    restart = False
-
-
-class RestoreError(WorkerStopError):
-    """The changelog could not be applied."""
-
-    exit_code = 13
-    restart = False
-
-
-class HoleError(WorkerStopError):
-    """Offsets are missing between two chunks."""
-
-    exit_code = 14
-
-
-class HandOverError(WorkerStopError):
-    """The flow did not hand its partitions over in time, or failed to."""
-
-    exit_code = 15
-
-
-class CommitFencedError(WorkerStopError):
-    """Another producer or group member took this worker's place."""
-
-    exit_code = 16
-
-
-class CommitAbortedError(WorkerStopError):
-    """The transaction cannot be committed any more; the state in memory is ahead of the log."""
-
-    exit_code = 17
-
-
-class CommitLateError(WorkerStopError):
-    """The transaction was not through at its deadline."""
-
-    exit_code = 18
-
-
-class DeliveryError(WorkerStopError):
-    """An output record outside the transaction did not reach the broker."""
-
-    exit_code = 19
-
-
-class StuckError(WorkerStopError):
-    """Something that must move has stood still for too long."""
-
-    exit_code = 20
-
-
-class ConsumerFailedError(WorkerStopError):
-    """The consumer failed in a way that has no name of its own."""
-
-    exit_code = 21
+__all__ = [
+    "CommitAbortedError",
+    "CommitFencedError",
+    "CommitLateError",
+    "ConsumerFailedError",
+    "DeliveryError",
+    "HandOverError",
+    "HoleError",
+    "PartitionsDifferError",
+    "RestoreError",
+    "RetentionLostError",
+    "StartRefusedError",
+    "StuckError",
+    "WorkerStopError",
+]

@@ -1,0 +1,306 @@
+"""The composition root: the only file that knows every room. Builds a worker and runs it.
+
+A worker that fails leaves at once, with the exit code of its cause (stream/flow/stops.py): what is
+not committed comes again at the next start. A worker that is asked to stop commits what is applied.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from stream.flow.account import Account
+from stream.flow.effects import Effects, OutputTopics
+from stream.flow.limits import FlowLimits
+from stream.flow.restore import Engines
+from stream.flow.stops import WorkerStopError
+from stream.flow.worker import Worker
+from stream.model.bundle import Bundle, load_bundle
+from stream.model.providers import open_graphs
+from stream.model.scorer import OnnxScorer
+from stream.settings import Settings
+from stream.shell.direct import DirectProducer
+from stream.shell.faust_app import ChunkApp, make_faust_app
+from stream.shell.health import Health
+from stream.shell.metrics import Metrics
+from stream.shell.producer import ProducerConfig
+from stream.shell.transaction import TransactionalProducer
+from stream.shell.watchdog import Check, LoopBeat, Watchdog, app_checks, exit_after
+from stream.shell.web import Web
+from stream.wire.decode import Decoder
+from stream.wire.outputs import duration_text
+from stream.wire.predictions import PredictionEncoder
+from stream.wire.topics import ALERTS, DEAD_LETTERS, INPUTS, PREDICTIONS, RECEIPTS, STATE
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 30.0  # for an orderly stop
+LAG_EVERY_S = 1.0
+
+
+class GroupTransaction:
+    """flow.ports.Transaction: the producer, with the app's membership and table filled in."""
+
+    def __init__(self, producer: TransactionalProducer, app: ChunkApp) -> None:
+        self._producer = producer
+        self._app = app
+        self.begin = producer.begin
+        self.produce = producer.produce
+
+    def produce_header(self, topic: str, partition: int, key: bytes, value: bytes) -> None:
+        """Queue a header; the table learns its offset."""
+        self._producer.produce_header(topic, partition, key, value, self._app.table.advance)
+
+    def commit(self, offsets: Mapping[tuple[str, int], int]) -> None:
+        """Commit as the present member of the group."""
+        self._producer.commit(offsets, self._app.membership())
+
+
+class Tap:
+    """flow.ports.Fetching and Intake stand in a circle with the app: this closes it."""
+
+    app: ChunkApp
+
+    def hold(self, topic: str, partition: int) -> None:
+        """Stop fetching."""
+        self.app.hold(topic, partition)
+
+    def release(self, topic: str, partition: int) -> None:
+        """Fetch again."""
+        self.app.release(topic, partition)
+
+    def fail(self, error: WorkerStopError) -> None:
+        """Stop the worker."""
+        self.app.fail(error)
+
+
+class Service:
+    """One worker process, built and not yet started."""
+
+    def __init__(self, settings: Settings, bootstrap: str, instance: int, partitions: int) -> None:
+        self.settings = settings
+        self.metrics = Metrics(partitions)
+        self.health = Health()
+        bundle = load_bundle(settings.bundle or None, settings.window_steps)
+        self.scorer = _scorer(bundle, settings)
+        self._say_model(bundle)
+        inputs = [settings.topic(name) for name in INPUTS]
+        config = settings.engine(bundle.refresh_steps, bundle.hazard_edges_ms)
+        engines = Engines(config, partitions, settings.batch_events_max)
+        producer_config = ProducerConfig(
+            bootstrap,
+            client_id=f"{settings.group}-{instance}",
+            transaction_timeout_s=settings.transaction_timeout_s,
+            commit_deadline_s=settings.commit_deadline_s,
+        )
+        self.transaction = TransactionalProducer(producer_config, f"{settings.group}-{instance}")
+        direct = settings.guarantee == "at_least_once"
+        self.direct = DirectProducer(producer_config) if direct else None
+        tap = Tap()
+        intake = LateIntake()
+        self.app = make_faust_app(
+            settings,
+            bootstrap=bootstrap,
+            instance=instance,
+            inputs=inputs,
+            state_topic=settings.topic(STATE),
+            store=engines,
+            intake=intake,
+        )
+        tap.app = self.app
+        self.worker = Worker(
+            limits=_limits(settings),
+            inputs=inputs,
+            engines=engines,
+            scorer=self.scorer,
+            decoder=Decoder(partitions, settings.event_bytes_max, settings.skew_ms_max),
+            effects=_effects(bundle, settings, self.scorer.provider, partitions),
+            account=Account(
+                GroupTransaction(self.transaction, self.app), self.direct, settings.topic(STATE)
+            ),
+            fetching=tap,
+            observer=self.metrics,
+            fail=tap.fail,
+        )
+        intake.worker = self.worker
+        self.web = Web(settings.web_bind, settings.web_port, self.metrics, self.health)
+
+    async def run(self) -> int:
+        """Run until a signal or a failure; returns the exit code."""
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(name, stop.set)
+        self.app.on_fail(lambda error: _end_after(error, loop, stop))
+        if self.settings.web_port >= 0:
+            log.info("metrics and health on %s", self.web.start())
+        self.metrics.worker("restoring")
+        await loop.run_in_executor(None, self.transaction.start)
+        self.worker.start()
+        self.app.finalize()
+        starting = asyncio.ensure_future(self.app.start())
+        watchdog = self._watch(loop)
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_set():
+            await starting
+            watchdog.start()
+            self._probe()
+            self.health.started()
+            self.metrics.worker("running")
+            log.info("running")
+            lag = asyncio.ensure_future(self._tell_lag())
+            await stopping
+            lag.cancel()
+        watchdog.stop()
+        if self.app.failure is not None:
+            return self._leave(self.app.failure.exit_code)
+        return await self._drain(starting)
+
+    async def _drain(self, starting: "asyncio.Future[Any]") -> int:
+        """Stop in order: hand partitions over, commit, leave the group."""
+        log.info("stopping: committing what is applied")
+        self.metrics.worker("draining")
+        self.health.add("ready", "stopping", lambda: "the worker is stopping")
+        if starting.done():
+            try:
+                await asyncio.wait_for(self.app.stop(), DRAIN_S)
+            except TimeoutError:
+                log.exception(
+                    "not stopped after %.0f s; what is not committed comes again", DRAIN_S
+                )
+                return self._leave(1)
+        self.worker.stop(5.0)
+        loop = asyncio.get_running_loop()
+        for producer in (self.transaction, self.direct):
+            if producer is not None:
+                await loop.run_in_executor(None, producer.close)
+        self.web.stop()
+        log.info("stopped")
+        return self._leave(0 if self.app.failure is None else self.app.failure.exit_code)
+
+    def _leave(self, code: int) -> int:
+        """End the process here: threads of Faust and librdkafka are not waited for."""
+        logging.shutdown()
+        os._exit(code)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> Watchdog:
+        checks = app_checks(self.app, LoopBeat(loop))
+        checks["engine"] = Check(self.worker.stuck, self.settings.batch_deadline_s)
+        self.health.add("live", "worker", self.worker.stuck)
+        return Watchdog(checks, self.app.fail)
+
+    def _probe(self) -> None:
+        """Register what keeps the worker from being ready."""
+        app = self.app
+
+        def assigned() -> str | None:
+            return None if self.worker.partitions_count else "no partitions are assigned"
+
+        def steady() -> str | None:
+            return "rebalancing or restoring" if app.rebalancing else None
+
+        self.health.add("ready", "partitions", assigned)
+        self.health.add("ready", "rebalance", steady)
+        self.health.add("live", "failure", lambda: str(app.failure) if app.failure else None)
+
+    async def _tell_lag(self) -> None:
+        """Set the gauges that nobody else would set while nothing happens."""
+        names = {self.settings.topic(name): code for code, name in enumerate(INPUTS)}
+        while True:
+            asked = time.monotonic()
+            await asyncio.sleep(LAG_EVERY_S)
+            self.metrics.loop_lag(max(0.0, time.monotonic() - asked - LAG_EVERY_S))
+            committed = self.worker.committed()
+            oldest_ms = self.worker.oldest_open_ms()
+            age_s = max(0.0, time.time() - oldest_ms / 1000) if oldest_ms else 0.0
+            for (topic, number), (_, end) in self.app.lags().items():
+                at = committed.get((topic, number))
+                if at is not None:
+                    records = max(0, end - at)
+                    self.metrics.lag(names[topic], number, records, age_s if records else 0.0)
+            self.metrics.in_flight(self.worker.rows_waiting())
+
+    def _say_model(self, bundle: Bundle) -> None:
+        sha256 = bundle.version.rpartition("-")[2]
+        self.metrics.model(bundle.version, sha256, self.scorer.provider, "float32")
+        log.info("model %s on %s", bundle.version, self.scorer.provider)
+
+
+class LateIntake:
+    """The app is built before the worker that it feeds."""
+
+    worker: Worker
+
+    async def on_assigned(self, starts: Mapping[int, Mapping[str, int]]) -> None:
+        """Take partitions over."""
+        await self.worker.on_assigned(starts)
+
+    async def on_revoked(self, partitions: frozenset[int]) -> None:
+        """Hand partitions over."""
+        await self.worker.on_revoked(partitions)
+
+    def on_chunk(self, chunk: Any) -> None:
+        """Take a chunk."""
+        self.worker.on_chunk(chunk)
+
+
+def _end_after(
+    error: WorkerStopError, loop: asyncio.AbstractEventLoop, stop: asyncio.Event
+) -> None:
+    """End the process soon, even if the event loop hangs. Any thread."""
+    exit_after(error)
+    loop.call_soon_threadsafe(stop.set)
+
+
+def _scorer(bundle: Bundle, settings: Settings) -> OnnxScorer:
+    graphs = open_graphs(bundle, settings.provider)
+    if graphs.reason:
+        log.warning("scoring on the CPU: %s", graphs.reason)
+    return OnnxScorer(bundle, graphs, settings.items_top)
+
+
+def _limits(settings: Settings) -> FlowLimits:
+    return FlowLimits(
+        batch_events_max=settings.batch_events_max,
+        topic_bytes_max=settings.buffer_bytes_max // len(INPUTS),
+        merge_wait_ms=settings.merge_wait_ms,
+        merge_hold_ms=int(settings.merge_hold_s * 1000),
+        commit_interval_s=settings.commit_interval_ms / 1000,
+        commit_events_max=settings.commit_events_max,
+        commit_bytes_max=settings.commit_bytes_max,
+        batch_deadline_s=settings.batch_deadline_s,
+        dead_letters_per_minute_max=settings.dead_letters_per_minute_max,
+        hidden_users_max=settings.hidden_users_max,
+    )
+
+
+def _effects(bundle: Bundle, settings: Settings, provider: str, partitions: int) -> Effects:
+    inputs = [settings.topic(name) for name in INPUTS]
+    churn_horizon = duration_text(int(settings.churn_horizon_days * 86_400_000))
+    encoder = PredictionEncoder(
+        inputs,
+        bundle.item_json,
+        bundle.version,
+        provider,
+        (bundle.purchase_horizon, churn_horizon),
+    )
+    topics = OutputTopics(
+        predictions=settings.topic(PREDICTIONS),
+        alerts=settings.topic(ALERTS),
+        dead_letters=settings.topic(DEAD_LETTERS),
+        receipts=settings.topic(RECEIPTS),
+        state=settings.topic(STATE),
+    )
+    return Effects(
+        inputs,
+        topics,
+        encoder,
+        bundle.version,
+        churn_horizon,
+        partitions,
+        settings.dead_letter_bytes_max,
+    )

@@ -1,0 +1,87 @@
+"""`forecart worker`: events in, predictions and alerts out, until it is told to stop."""
+
+import logging
+import sys
+from typing import Any
+
+import click
+
+from stream.commands.options import with_settings
+from stream.settings import Settings
+
+
+@click.command("worker")
+@click.option("--instance", type=int, help="Number of this worker; default: the lowest free one.")
+@click.option("--supervise", is_flag=True, help="Start it again when it fails.")
+@with_settings
+def command(settings: Settings, instance: int | None, supervise: bool) -> None:
+    """Run a worker: events in, predictions and alerts out.
+
+    Several workers share the partitions of a group. SIGTERM and Ctrl-C commit what is applied and
+    leave; a failure ends with the exit code of its cause.
+
+    Example: forecart worker --broker localhost:9092 --supervise
+    """
+    logging.basicConfig(
+        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    if supervise:
+        sys.exit(_supervised())
+    sys.exit(_run(settings, settings.instance if instance is None else instance))
+
+
+def _supervised() -> int:
+    """Run this same command without --supervise, again and again."""
+    from stream.flow.stops import codes_without_restart
+    from stream.local.supervise import supervise
+
+    arguments = [argument for argument in sys.argv[1:] if argument != "--supervise"]
+    usage = 2  # click's code for wrong arguments, and ours for a start that was refused
+    program = [sys.executable, sys.argv[0], *arguments]
+    return supervise(program, {usage, *codes_without_restart()})
+
+
+def _run(settings: Settings, number: int) -> int:
+    from stream.flow.stops import WorkerStopError
+    from stream.local.instance import Instance, InstanceError
+    from stream.local.kafka import EmbeddedKafkaError, resolve_broker
+    from stream.model.manifest import BundleError
+    from stream.model.providers import ProviderError
+    from stream.shell.reader import BrokerError
+
+    try:
+        bootstrap = resolve_broker(settings)
+        partitions = _partitions(settings, bootstrap)
+        held = Instance(settings.state_path / "instances", settings.group, number)
+        service = _service(settings, bootstrap, held.number, partitions)
+    except WorkerStopError as error:
+        logging.getLogger(__name__).critical("%s", error)
+        return error.exit_code
+    except (BrokerError, EmbeddedKafkaError, InstanceError, BundleError, ProviderError) as error:
+        raise click.ClickException(str(error)) from error
+    import asyncio
+
+    code: int = asyncio.run(service.run())
+    return code
+
+
+def _service(settings: Settings, bootstrap: str, number: int, partitions: int) -> Any:
+    from stream.app import Service
+
+    return Service(settings, bootstrap, number, partitions)
+
+
+def _partitions(settings: Settings, bootstrap: str) -> int:
+    """Count the partitions of the inputs. Raises TopicsError with the cure."""
+    from stream.shell.admin import TopicAdmin, TopicsError, refuse_partitions
+    from stream.wire.topics import INPUTS, TABLE
+
+    found = TopicAdmin(bootstrap, settings).find()
+    names = [settings.topic(topic.name) for topic in TABLE]
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise TopicsError(
+            f"topics missing: {', '.join(missing)}; `forecart topics apply` creates them"
+        )
+    refuse_partitions(found, settings)
+    return found[settings.topic(INPUTS[0])].partitions

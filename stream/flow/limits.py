@@ -1,0 +1,19 @@
+"""Every limit of the flow, beside each other."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FlowLimits:
+    """Limits of the flow. Bytes are per topic partition; times as their names say."""
+
+    batch_events_max: int
+    topic_bytes_max: int
+    merge_wait_ms: int
+    merge_hold_ms: int
+    commit_interval_s: float
+    commit_events_max: int
+    commit_bytes_max: int
+    batch_deadline_s: float
+    dead_letters_per_minute_max: int
+    hidden_users_max: int
