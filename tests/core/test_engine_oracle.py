@@ -1,10 +1,15 @@
 """The engine and its oracle say the same: rows, order, head features, scores, alerts, state."""
 
+import random
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.core.config import EngineConfig
+from stream.core.config import DAY_MS, EngineConfig
+from stream.core.engine import SLOTS_START
+from stream.wire.limits import TIME_MS_MAX, TIME_MS_MIN
 from tests.oracle.records import Event
 from tests.oracle.runs import EngineRun, OracleRun, assert_equal_runs, assert_equal_state
 from tests.oracle.script import Script
@@ -42,6 +47,27 @@ def test_engine_equals_oracle_over_long_streams(config: EngineConfig, seed: int)
     events = stream_of(config, seeded_moves(seed, 700))
     step = (1, 7, 64, 255, 256, 700)[seed]
     assert_agreement(config, events, list(range(step, len(events), step)), commit=seed % 2 == 0)
+
+
+def test_more_users_than_the_first_slots_and_more_than_the_cap() -> None:
+    config = replace(CONFIGS[0], users_max=SLOTS_START + 300)
+    chance = random.Random(5)
+    users = [b"user-%d" % index for index in range(SLOTS_START + 600)]
+    moves = [
+        move._replace(user=chance.randrange(len(users)))
+        for move in seeded_moves(5, 3_000, kinds=("next", "same", "late", "repeat", "forget"))
+    ]
+    # Little time passes: they leave at the cap, not for their age.
+    events = stream_of(config, [move._replace(delta=move.delta % 2) for move in moves], users)
+    assert_agreement(config, events, list(range(250, 3_000, 250)), commit=True)
+
+
+@pytest.mark.parametrize("time_ms", [TIME_MS_MIN - DAY_MS, TIME_MS_MIN, TIME_MS_MAX + DAY_MS])
+def test_the_first_and_last_times_that_the_decoder_lets_through(time_ms: int) -> None:
+    s = Script()
+    for shift_ms in (0, 5, -5, 1_000):
+        s.click("a", time_ms + shift_ms)
+    assert_agreement(CONFIGS[0], s.events, [1, 2, 3], commit=True)
 
 
 @pytest.mark.parametrize("held", [65_533, 65_534, 65_535])

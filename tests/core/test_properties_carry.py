@@ -6,7 +6,7 @@ import pytest
 
 from tests.oracle.engine import scored_steps
 from tests.oracle.int_scorer import IntScorer, score_window
-from tests.oracle.runs import EngineRun, OracleRun, assert_equal_runs
+from tests.oracle.runs import ROWS_MAX, EngineRun, OracleRun, assert_equal_runs
 from tests.oracle.script import Script
 from tests.strategies.streams import CONFIGS
 
@@ -66,6 +66,17 @@ def test_users_that_push_each_other_out_of_the_pool(window: int, refresh: int, p
     for size in (1, 2, 3, 4, 7):
         run = EngineRun(config).feed(events, range(size, len(events), size))
         assert_equal_runs(run, oracle)
+
+
+def test_more_rebuilding_than_one_plan_holds() -> None:
+    config = replace(CONFIGS[2], window_steps=8, refresh_steps=4)
+    s = script_of(8)
+    for index in range(ROWS_MAX - 8):  # late each time, never too late: rebuilt each time
+        s.click("a", T + 6 * STEP_MS + index)
+    scorer = IntScorer()
+    run = EngineRun(config, scorer).feed(s.events)
+    assert scorer.plans_run > 1
+    assert_equal_runs(run, OracleRun(config).feed(s.events))
 
 
 @pytest.mark.parametrize(("window", "refresh"), SIZES[1:])

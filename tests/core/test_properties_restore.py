@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -37,6 +38,32 @@ def test_restored_at_any_commit(
     assert rows + stopped.rows == never_stopped.rows
     assert alerts + stopped.alerts == never_stopped.alerts
     assert stopped.compacted() == never_stopped.compacted()
+
+
+@given(streams(events_max=60), st.data())
+def test_a_standby_that_follows_commit_by_commit_takes_over(
+    stream: tuple[EngineConfig, list[Event]], data: st.DataObject
+) -> None:
+    config, events = stream
+    cut_at = data.draw(cuts(len(events)))
+    active, standby = EngineRun(config), EngineRun(config)
+    edges = [0, *cut_at, len(events)]
+    half = len(edges) // 2
+    header = None
+    for first, last in pairwise(edges[: half + 1]):
+        active.feed(events[first:last])
+        records = active.commit()
+        standby.log += records
+        header = restore(standby.engine, records)
+    if header is None:
+        return
+    standby.engine.finish_restore(clock_of(header))
+    active.rows, active.alerts = [], []
+    for run in (active, standby):
+        run.feed(events[edges[half] :]).commit()
+    assert standby.rows == active.rows
+    assert standby.alerts == active.alerts
+    assert standby.compacted() == active.compacted()
 
 
 @given(streams(events_max=60), st.data(), st.randoms(use_true_random=False))

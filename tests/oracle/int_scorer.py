@@ -77,6 +77,7 @@ class IntScorer:
     def __init__(self) -> None:
         self.pools: dict[int, npt.NDArray[np.int64]] = {}
         self.steps_run = 0
+        self.plans_run = 0
 
     def open(self, partition: int, hidden_rows: int) -> None:
         if partition in self.pools:
@@ -100,6 +101,7 @@ class IntScorer:
         kept = plan.pool_out >= 0
         pool[plan.pool_out[kept]] = h[kept]
         self.steps_run += len(f)
+        self.plans_run += 1
         return _plan_answers(after[plan.row_step], plan)
 
 
