@@ -108,14 +108,14 @@ def write_properties(home: Path, data: Path, port: int, controller_port: int) ->
     }
     text = "".join(f"{name}={value}\n" for name, value in settings.items())
     path = home / "broker.properties"
-    write_whole(path, text)
+    write_whole(path, _java_escaped(text))
     return path
 
 
 def write_logging(home: Path) -> Path:
     """Write the logging settings of the broker."""
     path = home / "log4j2.properties"
-    write_whole(path, LOGGING.format(home=home))
+    write_whole(path, _java_escaped(LOGGING.format(home=home)))
     return path
 
 
@@ -187,6 +187,13 @@ def telling_lines(text: str, count: int = 3) -> list[str]:
     words = ("Exception", "Error", " ERROR ", " FATAL ")
     causes = [line for line in lines if any(word in line for word in words)]
     return (causes or lines)[-count:]
+
+
+def _java_escaped(text: str) -> str:
+    """Write what is not ASCII as Java's property files want it: in UTF-16 units."""
+    units = text.encode("utf-16-be")
+    numbers = (int.from_bytes(units[at : at + 2], "big") for at in range(0, len(units), 2))
+    return "".join(chr(number) if number < 128 else f"\\u{number:04x}" for number in numbers)
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -345,6 +345,8 @@ def _java() -> Path:
 def _jvm(java: Path, jars: list[Path], home: Path) -> list[str]:
     logging = files.write_logging(home)
     return [
+        "/usr/bin/env",
+        "LC_ALL=C.UTF-8",  # else Java cannot open a home whose name is not ASCII
         str(java),
         *JVM_OPTIONS,
         f"-Dlog4j2.configurationFile={logging}",

@@ -24,8 +24,8 @@ ROWS = [(b"user-%d" % (i % 7), b"value-%d" % i) for i in range(100)]
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory):
-    """A broker apart from the session's, which other tests rely on."""
-    embedded = EmbeddedKafka(tmp_path_factory.mktemp("broker"))
+    """A broker apart from the session's, which other tests rely on; people have names like that."""
+    embedded = EmbeddedKafka(tmp_path_factory.mktemp("broker") / "Jürgens böse Süße 🐌")
     yield embedded
     embedded.down()
 
