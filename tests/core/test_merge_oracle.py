@@ -22,7 +22,7 @@ def taken(heads: list[list[Event]], rows_max: int) -> list[Event]:
     """Take what one call takes, and remove it from the heads."""
     columns = [np.array([event.time_ms for event in topic], np.int64) for topic in heads]
     topics, indices = np.zeros(rows_max, np.uint8), np.zeros(rows_max, np.int32)
-    count = merge_heads(*columns, topics, indices)
+    count = merge_heads(columns[0], columns[1], columns[2], topics, indices)
     rows = list(zip(topics[:count].tolist(), indices[:count].tolist(), strict=True))
     events = [heads[topic][index] for topic, index in rows]
     for topic, events_of in enumerate(heads):
@@ -37,9 +37,7 @@ def names(events: list[Event]) -> list[Name]:
 
 
 @given(three, st.integers(1, 8))
-def test_call_after_call_gives_the_reference_merge(
-    topics: list[list[Event]], rows_max: int
-) -> None:
+def test_calls_in_a_row_give_the_reference_merge(topics: list[list[Event]], rows_max: int) -> None:
     heads = [list(topic) for topic in topics]
     order: list[Event] = []
     while any(heads):
