@@ -17,6 +17,7 @@ from aiokafka.consumer.fetcher import READ_UNCOMMITTED, FetchResult
 from aiokafka.errors import ConsumerStoppedError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
+from mode.threads import WorkerThread
 
 from stream.shell import batches
 from stream.shell.chunk import ChunkLimits, FetchedChunk, take_chunk
@@ -29,8 +30,18 @@ FETCH_BYTES_MAX: Final = 50 << 20  # of one response; aiokafka's default
 batches.install()
 
 
+class _DaemonThread(WorkerThread):  # type: ignore[misc]
+    """Ends with the process: one that hangs must not keep it."""
+
+    def __init__(self, service: Any) -> None:
+        super().__init__(service)
+        self.daemon = True
+
+
 class ChunkThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     """Drains chunked topics into `FetchedChunk`s. Made by ChunkConsumer."""
+
+    Worker = _DaemonThread
 
     def __post_init__(self) -> None:
         """Finish construction; called by Faust."""
@@ -52,6 +63,7 @@ class ChunkThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         """Hold the inputs at once: where they start is known only after the restore."""
         self._expected.clear()
         self._told_end.clear()
+        self._held = frozenset()  # aiokafka starts every assignment with all of it unpaused
         self._hold(frozenset(tp for tp in assigned if tp.topic in self.app.chunk_topics))
         await super().on_partitions_assigned(assigned, generation_id)
 

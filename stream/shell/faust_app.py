@@ -61,11 +61,16 @@ class ChunkApp(faust.App):  # type: ignore[misc]
         self._on_fail = callback
 
     def fail(self, error: WorkerStopError) -> None:
-        """Take note that the worker has to stop; any thread. Only the first one counts."""
+        """Take note that the worker has to stop; any thread. Only the first one counts.
+
+        No chunk comes any more. To end the process is the business of the callback.
+        """
         if self.failure is not None:
             return
         self.failure = error
         log.critical("stopping (exit code %d): %s", error.exit_code, error)
+        if self._consumer is not None:
+            self.loop.call_soon_threadsafe(self._consumer.stop_flow)
         if self._on_fail is not None:
             self._on_fail(error)
 

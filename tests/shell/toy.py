@@ -18,9 +18,11 @@ from stream.shell.faust_app import ChunkApp, make_faust_app
 from stream.shell.producer import ProducerConfig
 from stream.shell.stops import HoleError, WorkerStopError
 from stream.shell.transaction import TransactionalProducer
+from tests.kafka_tools import produce, read_all
 
 HEADER_KEY = b"\0header"
 INPUTS = ("clicks", "searches", "purchases")
+USERS = 37
 DEADLINE_S = 45.0
 
 
@@ -208,6 +210,36 @@ async def wait_for(condition: Any, what: str, limit_s: float = DEADLINE_S) -> No
         if loop.time() > deadline:
             raise AssertionError(f"waited {limit_s} s for {what}")
         await asyncio.sleep(0.02)
+
+
+def feed(kafka: str, names: Mapping[str, str], count: int, first: int = 0) -> None:
+    """Write `count` records to each input, a user always to the same partition."""
+    for topic in INPUTS:
+        rows = [(b"user-%d" % (n % USERS), b"%d" % n) for n in range(first, first + count)]
+        produce(kafka, names[topic], rows)
+
+
+def applied_count(workers: Sequence[ToyWorker]) -> int:
+    """Count the records in the states of the workers' own partitions."""
+    return sum(sum(w.store.counts[p].values()) for w in workers for p in w.partitions)
+
+
+def check_exactly_once(kafka: str, names: Mapping[str, str], total: int) -> None:
+    """Each input record has one output, each user's counter runs 1..k, state is the last one."""
+    seen: set[tuple[str, int, int]] = set()
+    counters: dict[str, list[int]] = defaultdict(list)
+    for message in read_all(kafka, names["out"]):
+        topic, partition, offset, user, count = json.loads(message.value())
+        assert message.partition() == partition
+        assert (topic, partition, offset) not in seen
+        seen.add((topic, partition, offset))
+        counters[user].append(count)
+    assert len(seen) == total
+    assert all(counts == list(range(1, len(counts) + 1)) for counts in counters.values())
+    state = {m.key(): m.value() for m in read_all(kafka, names["user-state"])}
+    assert {user: len(counts) for user, counts in counters.items()} == {
+        key.decode(): int(value) for key, value in state.items() if key.startswith(b"user")
+    }
 
 
 async def _main(kafka: str, group: str, instance: int, names: Mapping[str, str]) -> None:
