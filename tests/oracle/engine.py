@@ -151,11 +151,12 @@ class OracleEngine:
             if watermark_ms < time_ms + keep_ms
         }
         while len(self.forgotten) > self.config.forgotten_max:
-            del self.forgotten[min(self.forgotten, key=self._forgotten_order)]
+            times = [(time_ms, self.name_of(key), key) for key, time_ms in self.forgotten.items()]
+            del self.forgotten[min(times)[2]]
 
-    def _forgotten_order(self, key: bytes) -> tuple[int, bytes]:
-        name = blake2b(key, key=self.config.hash_key, digest_size=16).digest()
-        return self.forgotten[key], name
+    def name_of(self, key: bytes) -> bytes:
+        """Return the keyed hash by which a forgotten user is remembered."""
+        return blake2b(key, key=self.config.hash_key, digest_size=16).digest()
 
     # Steps 8 to 13.
     def _predict(self, event: Event) -> Row:

@@ -21,7 +21,7 @@ from stream.core.layout import (
 )
 from stream.core.plan import Plan, Scorer, Scores
 from stream.core.results import ALERT, ROW, Batch, Settled
-from stream.wire.state import changelog, clock_of, decode_row, restore
+from stream.wire.state import FORGOTTEN_PREFIX, changelog, clock_of, decode_row, restore
 from tests.oracle.batches import batch_of
 from tests.oracle.digest import window_digest
 from tests.oracle.engine import OracleEngine, ScoreWindow
@@ -212,6 +212,12 @@ def assert_equal_state(engine: EngineRun, oracle: OracleEngine) -> None:
     for key, value in held.items():
         user, steps = decode_row(value)
         assert_same(user_of_row(user, steps), user_as_engine(oracle.users[key]), str(key))
+    forgotten = {
+        key[len(FORGOTTEN_PREFIX) :]: int.from_bytes(value, "little", signed=True)
+        for key, value in engine.compacted().items()
+        if key.startswith(FORGOTTEN_PREFIX)
+    }
+    assert forgotten == {oracle.name_of(key): ms for key, ms in oracle.forgotten.items()}
     clock = engine.engine.state.clock[0]
     watermark_ms = oracle.clock.watermark_ms
     assert clock["seq"] == oracle.partition_seq
