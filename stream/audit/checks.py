@@ -113,7 +113,7 @@ def _exempt(books: Books, place: Place, outcomes: Outcomes, problems: Problems) 
 def check_predictions(
     books: Books, place: Place, outcomes: Outcomes, problems: Problems, *, repeats: bool
 ) -> Int64s:
-    """Match predictions with events; returns the good rows, one per event, in offset order.
+    """Match predictions with events; returns the settled ones, one per event, in offset order.
 
     `repeats`: the same prediction may stand twice (guarantee at_least_once).
     """
@@ -137,8 +137,9 @@ def check_predictions(
     problems.add_each(place, rows[other, 0], "its prediction is of another user than its key")
     settled = outcomes[at] == PREDICTED
     at, rows = at[settled], rows[settled]
-    single = np.unique(at, return_index=True)[1]
-    good: Int64s = rows[single]
+    # Of repeats the last holds: those before were published by a try that did not commit.
+    last = len(at) - 1 - np.unique(at[::-1], return_index=True)[1]
+    good: Int64s = rows[last]
     back = np.flatnonzero(np.diff(good[:, 4]) <= 0) + 1
     problems.add_each(
         place, good[back, 0], "its prediction's partition_seq is not above that of the event before"

@@ -54,6 +54,22 @@ def test_doubled_prediction():
     assert audit(lines.log(), NAMES, repeats=True).problems.count == 0
 
 
+def test_repeats_at_least_once():
+    """A try that did not commit may have seen another order: its successor is what holds."""
+    tail = [(CLICKS, 0, 11, "ann", "a5", "predicted"), (CLICKS, 0, 12, "ann", "a6", "predicted")]
+    lines = Lines([*EVENTS, *tail])
+    lines.receipts = Lines().receipts  # the tail is in flight
+    lines.predictions.remove(lines.prediction(CLICKS, 0, 11))
+    lines.prediction(CLICKS, 0, 12).edit(user_seq=77)
+    settled = lines.prediction(CLICKS, 1, 2)
+    before = copy.copy(settled)
+    settled.offset = 99
+    before.edit(user_seq=7, partition_seq=1)
+    lines.predictions.append(before)
+    assert audit(lines.log(), NAMES, repeats=True).problems.shown == []
+    assert audit(lines.log(), NAMES).problems.count > 0
+
+
 @pytest.mark.parametrize(
     ("one", "other", "words"),
     [
