@@ -163,10 +163,11 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
 
 
 def test_equal_times_keep_the_order_of_the_file(tmp_path):
-    times = [1_511_539_300, 1_511_539_200, 1_511_539_200, 1_511_539_300, 1_511_539_200]
+    times = [1_511_539_300 - (i * 7919) % 3 for i in range(2_000)]  # small ones sort stably anyway
     rows = "".join(f"u,{i},1,pv,{t}\n" for i, t in enumerate(times))
     _, events = read(write(tmp_path / "t.csv", TAOBAO_HEAD + rows))
-    assert [event["item_id"] for _, _, event, _ in events] == ["1", "2", "4", "0", "3"]
+    wanted = [str(i) for _, i in sorted((t, i) for i, t in enumerate(times))]
+    assert [event["item_id"] for _, _, event, _ in events] == wanted
 
 
 def test_ids_come_of_run_file_and_line(tmp_path):
