@@ -9,11 +9,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 LOOK_S = 0.05
 POINTS_MIN = 4
+# A fresh broker or group is not there at once; librdkafka does not call these retriable.
+STARTING = (
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+)
 
 
 @dataclass(slots=True)
@@ -71,7 +77,7 @@ def _committed(admin: AdminClient, group: str, places: list[tuple[str, int]]) ->
     try:
         answer = admin.list_consumer_group_offsets([wanted], require_stable=False)[group].result(10)
     except KafkaException as error:
-        if error.args[0].retriable():
+        if error.args[0].retriable() or error.args[0].code() in STARTING:
             return 0
         raise
     return sum(max(0, place.offset) for place in answer.topic_partitions)
