@@ -35,8 +35,10 @@ def _share(name: str, default: float, text: str) -> Callable[[Any], Any]:
 @click.command()
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Same seed, "
               "same shop.")
-@click.option("--users", default=1_000, show_default=True, type=click.IntRange(1))
-@click.option("--items", default=2_000, show_default=True, type=click.IntRange(12))
+@click.option("--users", default=1_000, show_default=True, type=click.IntRange(1),
+              help="Who may come.")
+@click.option("--items", default=2_000, show_default=True, type=click.IntRange(12),
+              help="What is sold.")
 @click.option("--days", default=60.0, show_default=True, type=click.FloatRange(0, min_open=True),
               help="Simulated days; the last one ends now.")
 @click.option("--start", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),

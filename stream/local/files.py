@@ -13,6 +13,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from math import isnan
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -178,8 +179,7 @@ class _Converter:
     def __call__(self, row: Row) -> Made | Broken:
         """Give event time, topic, key and value, or why not."""
         given = zip(self._fields, row.values, strict=True)
-        # NaN, which alone differs from itself, is how Parquet files of pandas say "missing".
-        held = {name: v for name, v in given if v is not None and v != "" and v == v}  # noqa: PLR0124
+        held = {name: value for name, value in given if _is_given(value)}
         fields = {**self._map.constants, **held}
         try:
             return self._event(fields, row.line)
@@ -253,6 +253,11 @@ def _fill_item(item: dict[str, Any], fields: dict[str, Any]) -> None:
 
 
 _FILL: Final = {"click": _fill_click, "search": _fill_search, "purchase": _fill_purchase}
+
+
+def _is_given(value: Any) -> bool:
+    """Say no to None, "" and NaN, which is how Parquet files of pandas say "missing"."""
+    return value is not None and value != "" and not (isinstance(value, float) and isnan(value))
 
 
 def _needed(fields: dict[str, Any], name: str) -> Any:
