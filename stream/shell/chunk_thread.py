@@ -284,6 +284,15 @@ class ChunkThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         partitions = self._ensure_consumer().partitions_for_topic(topic)
         return len(partitions) if partitions else None
 
+    async def refresh_metadata(self) -> None:
+        """Ask the broker which topics there are."""
+        await self.call_thread(self._ensure_consumer()._client.force_metadata_update)
+
+    def rejoin(self) -> None:
+        """Ask the group for another assignment; any thread."""
+        coordinator = self._ensure_consumer()._coordinator
+        self.thread_loop.call_soon_threadsafe(coordinator.request_rejoin)
+
     def lag(self, tp: TP) -> tuple[int, int] | None:
         """Give fetch position and last known end of a partition, None if unknown; any thread."""
         consumer = self._consumer

@@ -22,6 +22,8 @@ from stream.shell.positions import Disagreement, InputOffsets, choose_starts
 from stream.shell.stops import PartitionsDifferError, WorkerStopError
 
 REREAD_S: Final = 0.5  # between two looks at a disagreement
+METADATA_WAIT_S: Final = 15.0  # for a topic that the broker has just made
+METADATA_POLL_S: Final = 0.2
 GRACE_S: Final = 2.0  # beyond the transaction time-out, for the coordinator's own clock
 
 
@@ -160,16 +162,23 @@ class ChunkTableManager(TableManager):  # type: ignore[misc]
     ) -> None:
         """Check that topics are co-partitioned, then as Faust's."""
         try:
-            self._check_partitions()
+            ready = await self._co_partitioned(assigned)
         except PartitionsDifferError as error:
             self.app.fail(error)
             return
-        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
+        if ready:
+            await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
 
-    def _check_partitions(self) -> None:
+    async def _co_partitioned(self, assigned: set[TP]) -> bool:
+        """Wait for metadata of all topics and compare; False if the group has to assign again."""
         thread = self.app.consumer._thread
         topics = sorted(self.app.chunk_topics | self.changelog_topics)
+        deadline = time.monotonic() + METADATA_WAIT_S
         counts = {topic: thread.partitions_count(topic) for topic in topics}
+        while None in counts.values() and time.monotonic() < deadline:
+            await thread.refresh_metadata()  # a topic made a moment ago is not known everywhere
+            await asyncio.sleep(METADATA_POLL_S)
+            counts = {topic: thread.partitions_count(topic) for topic in topics}
         if len(set(counts.values())) > 1 or None in counts.values():
             listed = ", ".join(f"{topic} {count or 'missing'}" for topic, count in counts.items())
             raise PartitionsDifferError(
@@ -177,3 +186,15 @@ class ChunkTableManager(TableManager):  # type: ignore[misc]
                 " Create the missing ones with `forecart topics apply`; a topic with another number"
                 " must be deleted and created again, together with user-state"
             )
+        numbers = {
+            topic: {tp.partition for tp in assigned if tp.topic == topic} for topic in topics
+        }
+        inputs = [numbers[topic] for topic in self.app.chunk_topics]
+        changelogs = [numbers[topic] for topic in self.changelog_topics]
+        if all(numbers_ == inputs[0] for numbers_ in inputs) and all(
+            inputs[0] <= numbers_ for numbers_ in changelogs
+        ):
+            return True
+        self.log.warning("assigned before all topics were known (%s): joining again", numbers)
+        thread.rejoin()
+        return False
