@@ -43,4 +43,4 @@ def item_start(
     start = vectors[:, best] * np.sqrt(np.maximum(values[best], 0))
     norm = np.linalg.norm(start, axis=1, keepdims=True)
     small = np.random.default_rng(rows).normal(0, 1, start.shape)
-    return np.where(norm > 1e-6, start / np.maximum(norm, 1e-6), small).astype(np.float32)
+    return np.asarray(np.where(norm > 1e-6, start / np.maximum(norm, 1e-6), small), np.float32)

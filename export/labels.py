@@ -1,7 +1,7 @@
 """What happened after each scored row: the answers that are learned and measured.
 
-Rules of the room: only events with an event time after the row's `as_of` count, of the same user, and
-nothing is assumed of what lies beyond the log's end: there a label is unknown, not negative.
+Rules of the room: only events with an event time after the row's `as_of` count, of the same user,
+and nothing is assumed of what lies beyond the log's end: there a label is unknown, not negative.
 """
 
 from dataclasses import dataclass

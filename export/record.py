@@ -1,8 +1,8 @@
 """A scorer that remembers what it was asked: how training data is cut, and how it is scored.
 
-Rules of the room: training cuts sequences as serving does because serving cuts them: the engine runs
-over a log, and its plans are kept. A *sequence* is what the model would run from zero state without
-a break: its steps, and the rows scored along it.
+Rules of the room: training cuts sequences as serving does because serving cuts them: the engine
+runs over a log, and its plans are kept. A *sequence* is what the model would run from zero state
+without a break: its steps, and the rows scored along it.
 """
 
 from dataclasses import dataclass

@@ -98,7 +98,7 @@ def _merged(chunks: list[list[Decoded]], end_ms: int) -> ShopLog:
 
 
 def _merge_times(events: Records) -> npt.NDArray[np.int64]:
-    """Times to merge by: an event from the future would hold its whole topic back to the end."""
+    """Give times to merge by: an event from the future would hold its topic back to the end."""
     ahead = events["time_ms"] - events["timestamp_ms"] > EngineConfig().future_ms_max
     return np.where(ahead, NEVER_MS, events["time_ms"])
 

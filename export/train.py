@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from export.item_start import item_start
 from export.models import CORES
 from export.models.network import Network, Sizes
 from export.record import Integers
@@ -21,6 +22,7 @@ from export.training_set import TrainingSet
 from stream.core.layout import EVENT_TYPES
 from stream.model.vocabulary import Vocabulary
 
+ROW_LENGTH: Final = 7.0  # of an item's row at the start: what 50 normal numbers have
 _PURCHASE: Final = len(EVENT_TYPES)
 
 
@@ -31,8 +33,8 @@ class Recipe:
     kind: str = "lstm"
     hidden: int = 50
     layers: int = 2
-    epochs: int = 10
-    batch_sequences: int = 128
+    epochs: int = 6
+    batch_sequences: int = 32
     rate: float = 3e-3
     dropout: float = 0.1
     warm_up: float = 0.03  # share of the batches
@@ -54,7 +56,10 @@ class Trained:
 
 
 def train(
-    data: TrainingSet, vocabulary: Vocabulary, sizes: Sizes, recipe: Recipe,
+    data: TrainingSet,
+    vocabulary: Vocabulary,
+    sizes: Sizes,
+    recipe: Recipe,
     say: Callable[[str], None],
 ) -> Trained:
     """Train one network."""
@@ -66,8 +71,11 @@ def train(
     network = Network(core, recipe.hidden, sizes, recipe.dropout)
     held_out = np.flatnonzero(rng.random(int(data.user.max()) + 1) < recipe.held_out)
     apart = np.isin(data.user, held_out)
-    network.head_mean.copy_(torch.from_numpy(data.head[~apart].mean(axis=0)))
-    network.head_std.copy_(torch.from_numpy(np.maximum(data.head[~apart].std(axis=0), 1e-3)))
+    network.head_mean.data.copy_(torch.from_numpy(data.head[~apart].mean(axis=0)))
+    network.head_std.data.copy_(torch.from_numpy(np.maximum(data.head[~apart].std(axis=0), 1e-3)))
+    start = item_start(data.item[~apart], data.user[~apart], sizes.item_rows, sizes.item)
+    if start is not None:
+        network.item.weight.data.copy_(torch.from_numpy(start) * ROW_LENGTH)
     learned = np.setdiff1d(np.unique(data.sequence[~apart]), np.unique(data.sequence[apart]))
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=0.0)
     batches = recipe.epochs * -(-len(learned) // recipe.batch_sequences)
@@ -139,7 +147,7 @@ def _batches(
 
 
 def _inputs(data: TrainingSet, part: Integers) -> tuple[Tensor, Tensor, Tensor]:
-    """Steps of some sequences, steps first. Those past a sequence's end repeat step 0, unread."""
+    """Give the steps of some sequences, steps first; past a sequence's end step 0, unread."""
     longest = int(data.lengths[part].max())
     at = np.maximum(data.table[part, :longest].T, 0)
     return (

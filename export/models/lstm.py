@@ -1,7 +1,6 @@
 """The LSTM core: x per step to h per step, from zero state."""
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from export.weights import Cell
@@ -31,7 +30,7 @@ class LstmCore(nn.Module):
         return [self._cell(layer) for layer in range(self.lstm.num_layers)]
 
     def _cell(self, layer: int) -> Cell:
-        def array(name: str) -> np.ndarray:  # type: ignore[type-arg]
+        def array(name: str) -> np.ndarray:
             value: Tensor = getattr(self.lstm, f"{name}_l{layer}")
             enter, keep, new, leave = value.detach().numpy().reshape(4, self.width, -1)
             return np.concatenate([enter, leave, keep, new])  # (4 H, ...) input, output, forget

@@ -6,14 +6,14 @@ rows; no output bias; a projection only where H and E differ.
 """
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.weights import CONTEXT_COUNT, OUTPUTS, Cell, Weights
+from export.weights import CONTEXT_COUNT, OUTPUTS, Cell, Floats, Weights
 from stream.core.features import HEAD_FEATURES
 from stream.model.step_features import DENSE_COUNT, SIDE_COUNT
 
@@ -107,12 +107,12 @@ class Network(nn.Module):
         table = self.item_table()[1 : 1 + self.sizes.items]
         return TEMPERATURE * functional.normalize(out, dim=1, eps=1e-6) @ table.T
 
-    def weights(self, out_scale: np.ndarray, out_shift: np.ndarray) -> Weights:  # type: ignore[type-arg]
+    def weights(self, out_scale: np.ndarray, out_shift: np.ndarray) -> Weights:
         """Give the weights; `out_scale` and `out_shift` (12,) calibrate the heads' logits."""
-        core: Core = self.core  # type: ignore[assignment]
+        core = cast("Core", self.core)
         table = _array(self.item_table())
         return Weights(
-            item=INPUT_SCALE * table,
+            item=(INPUT_SCALE * table).astype(np.float32),
             side=_array(self.side.weight),
             mix=_array(self.mix.weight).T.copy(),
             mix_bias=_array(self.mix.bias),
@@ -124,14 +124,12 @@ class Network(nn.Module):
             hidden_bias=_array(self.hidden.bias),
             out=(_array(self.out.weight).T * out_scale).astype(np.float32),
             out_bias=(_array(self.out.bias) * out_scale + out_shift).astype(np.float32),
-            item_out=TEMPERATURE * table[1 : 1 + self.sizes.items],
+            item_out=(TEMPERATURE * table[1 : 1 + self.sizes.items]).astype(np.float32),
             project=None if self.project is None else _array(self.project.weight).T.copy(),
             kind=core.kind,
         )
 
 
-def _array(value: Tensor) -> np.ndarray:  # type: ignore[type-arg]
-    array: np.ndarray = value.detach().numpy().copy()  # type: ignore[type-arg]
+def _array(value: Tensor) -> Floats:
+    array: Floats = value.detach().numpy().copy()
     return array
-
-

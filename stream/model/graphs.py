@@ -44,7 +44,9 @@ class DeviceError(RuntimeError):
 class Graphs(Protocol):
     """The model as functions of arrays. B rows, any number from 1."""
 
-    provider: str  # cpu or cuda
+    @property
+    def provider(self) -> str:
+        """Name the provider: cpu or cuda."""
 
     def step(self, item_id: Integers, side_id: Integers, dense: Floats, state: Floats) -> Floats:
         """Return the state (B, state) after one step each. Raises DeviceError."""

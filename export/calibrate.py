@@ -1,0 +1,60 @@
+"""Calibration: scale and shift of each binary logit, fitted on users that training has not seen.
+
+Rules of the room: Platt's two numbers per output, folded into the last layer, so that serving does
+not know of them; the manifest keeps them for the record. An output with too few labels stays as it
+is.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from export.baselines import fit_logistic
+from export.labels import Labels
+from export.record import Integers
+from export.weights import OUTPUTS
+from stream.core.layout import EVENT_TYPES, HAZARD_BINS
+
+LABELS_MIN: Final = 500
+CLASS_MIN: Final = 30  # of either answer
+_PURCHASE: Final = len(EVENT_TYPES)
+
+Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """logit' = scale * logit + shift, per output column: (12,) each."""
+
+    scale: Doubles
+    shift: Doubles
+
+    def described(self) -> dict[str, Any]:
+        """Say it for the manifest."""
+        names = ["purchase", *(f"hazard_{index}" for index in range(HAZARD_BINS))]
+        pairs = zip(self.scale[_PURCHASE:], self.shift[_PURCHASE:], strict=True)
+        return {
+            name: {"scale": round(float(scale), 6), "shift": round(float(shift), 6)}
+            for name, (scale, shift) in zip(names, pairs, strict=True)
+        }
+
+
+def calibrate(logits: npt.NDArray[np.float32], labels: Labels, rows: Integers) -> Calibration:
+    """Fit on the given rows; `logits` (B', 12) are of these rows."""
+    scale, shift = np.ones(OUTPUTS), np.zeros(OUTPUTS)
+    answers = np.concatenate([labels.purchase[rows, None], labels.hazard[rows]], axis=1)
+    for index in range(answers.shape[1]):
+        answer = answers[:, index]
+        known = answer >= 0
+        ones = int(answer[known].sum())
+        if known.sum() < LABELS_MIN or not CLASS_MIN <= ones <= known.sum() - CLASS_MIN:
+            continue
+        column = _PURCHASE + index
+        fitted = fit_logistic(logits[known, column, None].astype(np.float64), answer[known])
+        if fitted.weights[0] <= 0:
+            continue  # a logit that says nothing: leave it to the bias of training
+        scale[column] = fitted.weights[0] / fitted.std[0]
+        shift[column] = fitted.weights[1] - fitted.weights[0] * fitted.mean[0] / fitted.std[0]
+    return Calibration(scale, shift)

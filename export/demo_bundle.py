@@ -1,0 +1,116 @@
+"""The bundle that is shipped: a shop is simulated, a small LSTM trained, checked, and written.
+
+Rules of the room: a function of the seed. Everything in it is invented, and the manifest says so.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from export.baselines import popularity
+from export.calibrate import calibrate
+from export.evaluate import evaluate
+from export.labels import labels_of
+from export.models.network import Sizes
+from export.parity import check_parity
+from export.record import record
+from export.shop_log import ShopLog, shop_log
+from export.train import Recipe, run_rows, train
+from export.training_set import item_indices, training_set
+from export.write_bundle import About, write_bundle
+from stream.core.config import DAY_MS, EngineConfig
+from stream.local.shop import Shop
+from stream.local.shop_people import CHANNELS, DEVICES, REGIONS
+from stream.model.bundle import Bundle, load_bundle, table_rows
+from stream.model.manifest import Training
+from stream.model.vocabulary import Texts, Vocabulary, read_vocabulary
+
+REFRESH_STEPS: Final = 16
+PURCHASE_HORIZON_MS: Final = 7 * DAY_MS
+CHURN_HORIZON_MS: Final = 7 * DAY_MS
+POPULAR: Final = 100
+PARITY_SEQUENCES: Final = 20
+TEST_USERS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What to make."""
+
+    seed: int = 7
+    users: int = 2000
+    items: int = 2000
+    test_seed: int = 1007
+    recipe: Recipe = field(default_factory=Recipe)
+
+
+def demo_bundle(folder: Path, demo: Demo, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Simulate, train, calibrate, check, evaluate, write. Returns the evaluation."""
+    say(f"simulating {demo.users} users, seed {demo.seed}")
+    shop = Shop(demo.seed, demo.users, demo.items)
+    log = shop_log(shop)
+    config = EngineConfig(refresh_steps=REFRESH_STEPS, hidden_users_max=max(100_000, demo.users))
+    recorded = record(log, config)
+    vocabulary = _vocabulary(shop, log)
+    labels = labels_of(recorded, log.end_ms, PURCHASE_HORIZON_MS, config.hazard_edges_ms)
+    data = training_set(recorded, labels, vocabulary)
+    say(f"training on {len(recorded.rows)} rows of {len(log.events)} events")
+    rows = table_rows(vocabulary)
+    sizes = Sizes(rows["items"], rows["side"], rows["contexts"], vocabulary.items_count)
+    recipe = replace(demo.recipe, seed=demo.seed)
+    trained = train(data, vocabulary, sizes, recipe, say)
+    logits = run_rows(trained.network, data, trained.validation)[1].numpy()
+    calibration = calibrate(logits, labels, trained.validation)
+    weights = trained.network.weights(calibration.scale, calibration.shift)
+    about = About(
+        name="demo",
+        refresh_steps=REFRESH_STEPS,
+        hazard_edges_ms=config.hazard_edges_ms,
+        purchase_horizon_ms=PURCHASE_HORIZON_MS,
+        churn_horizon_ms=CHURN_HORIZON_MS,
+        calibration=calibration.described(),
+        metrics={},
+        training=Training(
+            synthetic=True,
+            data="events of the simulated shop (stream/local/shop.py); nothing in it is real",
+            command=f"python -m export demo-bundle --seed {demo.seed} --users {demo.users}",
+            seed=demo.seed,
+            users=demo.users,
+            events=len(log.events),
+            rows=len(recorded.rows),
+        ),
+    )
+    golden = write_bundle(folder, weights, vocabulary.texts, about)
+    bundle: Bundle = load_bundle(folder)
+    sample = np.arange(0, len(data.lengths), max(1, len(data.lengths) // PARITY_SEQUENCES))
+    parity = check_parity(trained.network, weights, bundle, data, sample)
+    say(f"parity: golden batch {golden:.1e}, torch and ONNX and numpy {parity:.1e}")
+    result = evaluate(bundle, demo.test_seed, TEST_USERS, say)
+    write_bundle(folder, weights, vocabulary.texts, replace(about, metrics=result))
+    return result
+
+
+def _vocabulary(shop: Shop, log: ShopLog) -> Vocabulary:
+    """Name the items and categories that were seen, and the most popular items."""
+    catalogue = shop.catalogue
+    texts = Texts(
+        items=catalogue.item_ids,
+        categories=catalogue.categories,
+        channels=list(CHANNELS),
+        devices=list(DEVICES),
+        regions=list(REGIONS),
+        popular=[],
+        unknown_items=8,
+        unknown_categories=8,
+        token_buckets=1024,
+    )
+    every = read_vocabulary(msgspec.json.encode(texts))
+    seen = item_indices(every, log.steps["item"])
+    counted = popularity(seen, every.items_count + 1, min(POPULAR, every.items_count))
+    popular = [int(index) for index in counted]
+    named = msgspec.structs.replace(texts, popular=popular)
+    return read_vocabulary(msgspec.json.encode(named))
