@@ -269,6 +269,7 @@ def _limits(settings: Settings) -> FlowLimits:
         topic_bytes_max=settings.buffer_bytes_max // len(INPUTS),
         merge_wait_ms=settings.merge_wait_ms,
         merge_hold_ms=int(settings.merge_hold_s * 1000),
+        future_ms_max=settings.future_ms_max,
         commit_interval_s=settings.commit_interval_ms / 1000,
         commit_events_max=settings.commit_events_max,
         commit_bytes_max=settings.commit_bytes_max,

@@ -11,6 +11,7 @@ class FlowLimits:
     topic_bytes_max: int
     merge_wait_ms: int
     merge_hold_ms: int
+    future_ms_max: int
     commit_interval_s: float
     commit_events_max: int
     commit_bytes_max: int

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from stream.core.layout import EVENT, STEP, TOPICS, Records
+from stream.core.layout import EVENT, NEVER_MS, STEP, TOPICS, Records
 from stream.core.merge import merge_heads
 from stream.core.results import Batch
 from stream.flow.buffer import TopicBuffer
@@ -40,8 +40,11 @@ class Origin:
 class Order:
     """The merge of one partition number."""
 
-    def __init__(self, decoder: Decoder, merge_wait_ms: int, merge_hold_ms: int) -> None:
+    def __init__(
+        self, decoder: Decoder, merge_wait_ms: int, merge_hold_ms: int, future_ms_max: int
+    ) -> None:
         self._decoder = decoder
+        self._future_ms_max = future_ms_max
         self._wait_ms = merge_wait_ms
         self._hold_ms = merge_hold_ms
         self.holds_over = 0  # times that a topic known to be behind was not waited for any longer
@@ -54,16 +57,22 @@ class Order:
             buffer.fill(self._decoder, rows_max)
         if not self._may_go_on(buffers, now_ms):
             return None
-        times = [
-            np.ascontiguousarray(buffer.front.events["time_ms"][buffer.taken :])
-            if buffer.front is not None and buffer.rows_front
-            else _EMPTY
-            for buffer in buffers
-        ]
+        times = [self._times(buffer) for buffer in buffers]
         topics = np.empty(rows_max, np.uint8)
         indices = np.empty(rows_max, np.int32)
         count = merge_heads(times[0], times[1], times[2], topics, indices)
         return self._collect(buffers, topics[:count], indices[:count])
+
+    def _times(self, buffer: TopicBuffer) -> Records:
+        """Give the times by which a topic's rows are merged, (n,) int64.
+
+        One from the future is refused by the engine; it must not make its topic wait till then.
+        """
+        if buffer.front is None or not buffer.rows_front:
+            return _EMPTY
+        events = buffer.front.events[buffer.taken :]
+        ahead_ms = events["time_ms"] - events["timestamp_ms"]
+        return np.where(ahead_ms > self._future_ms_max, NEVER_MS, events["time_ms"])
 
     def _may_go_on(self, buffers: list[TopicBuffer], now_ms: int) -> bool:
         present = [buffer for buffer in buffers if buffer.rows_front]

@@ -202,7 +202,8 @@ class Worker:
 
     def _turn(self) -> bool:
         """Do one step of each stage; False when there was nothing to do."""
-        self._note_finished(wait=self._must_wait())
+        # A next transaction that is full waits for the one that is being committed.
+        self._note_finished(wait=self._account.committing and self._is_full())
         self.busy_since = time.monotonic()
         taken = self._take()
         landed = self._land()
@@ -215,10 +216,6 @@ class Worker:
             self._account.close(closing)
         self.busy_since = None
         return taken is not None or landed is not None
-
-    def _must_wait(self) -> bool:
-        """Whether the next transaction is full while the last one is still being committed."""
-        return self._account.committing and self._is_full()
 
     def _is_full(self) -> bool:
         rows = sum(partition.rows_open for partition in self._partitions)
@@ -243,6 +240,7 @@ class Worker:
         return None
 
     def _release(self, partition: Partition) -> None:
+        """Fetch topics again that have little left."""
         for buffer in partition.buffers:
             place = (buffer.name, buffer.partition)
             if place in self._full and buffer.bytes_count < self._limits.topic_bytes_max // 2:
@@ -364,7 +362,10 @@ class Worker:
                 TopicBuffer(topic, name, number, starts[number][name])
                 for topic, name in enumerate(self._inputs)
             ]
-            order = Order(self._decoder, self._limits.merge_wait_ms, self._limits.merge_hold_ms)
+            limits = self._limits
+            order = Order(
+                self._decoder, limits.merge_wait_ms, limits.merge_hold_ms, limits.future_ms_max
+            )
             partitions.append(
                 Partition(
                     engine,
