@@ -5,9 +5,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from stream.core.layout import EVENT, STEP
+from stream.core.layout import EVENT, STEP, Record
 from stream.core.results import Batch
 from tests.oracle.records import Event, Step
+
+_COPIED = (
+    *("offset", "timestamp_ms", "time_ms", "event_id", "channel", "device", "region"),
+    *("topic", "event_type", "reason", "flags"),
+)
 
 
 def batch_of(events: Sequence[Event]) -> Batch:
@@ -20,10 +25,7 @@ def batch_of(events: Sequence[Event]) -> Batch:
         row["user"] = user
         row["step_first"] = len(steps)
         row["steps_count"] = len(event.steps)
-        for name in (
-            *("offset", "timestamp_ms", "time_ms", "event_id", "channel", "device", "region"),
-            *("topic", "event_type", "reason", "flags"),
-        ):
+        for name in _COPIED:
             row[name] = getattr(event, name)
         steps.extend(event.steps)
     return Batch(rows, steps_array(steps), list(users))
@@ -42,3 +44,26 @@ def batches_of(events: Sequence[Event], cuts: Sequence[int]) -> list[Batch]:
     """Cut a stream before each of the given rows."""
     edges = [0, *sorted(cuts), len(events)]
     return [batch_of(events[first:last]) for first, last in pairwise(edges) if first < last]
+
+
+def events_of(batch: Batch) -> list[Event]:
+    """Return a batch's rows as events: what the decoder made, for the oracle."""
+    events: list[Event] = []
+    for row in batch.events:
+        first = int(row["step_first"])
+        steps = batch.steps[first : first + int(row["steps_count"])]
+        user = int(row["user"])
+        events.append(
+            Event(
+                user=None if user < 0 else batch.users[user],
+                steps=tuple(step_of(step) for step in steps),
+                **{name: int(row[name]) for name in _COPIED},
+            )
+        )
+    return events
+
+
+def step_of(step: Record) -> Step:
+    """Return one STEP record as a step."""
+    values = {name: int(step[name]) for name in Step._fields if name != "tokens"}
+    return Step(tokens=tuple(step["tokens"].tolist()), **values)
