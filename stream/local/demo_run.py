@@ -34,6 +34,8 @@ WORKER_STOP_S: Final = 20.0
 TICK_S: Final = 0.1
 ITEMS: Final = 2_000  # the shipped bundle's catalogue
 EVENTS_PER_USER_DAY: Final = 1.65  # of the simulated shop, measured
+# A sweep ends a batch. In ten minutes of shop time, which pass in 7 ms here, come five events.
+BUCKET_MS_MIN: Final = 4 * 3_600_000
 DAYS_MIN: Final = 30.0
 DAYS_ENDLESS: Final = 1_095.0  # without --seconds: a quarter of an hour or more
 
@@ -185,7 +187,12 @@ def run(
         bootstrap = stack.enter_context(broker_for(settings))
         port = web_port(settings)
         mine = replace(
-            settings, broker=bootstrap, topic_prefix=prefix, group=prefix + "worker", web_port=port
+            settings,
+            broker=bootstrap,
+            topic_prefix=prefix,
+            group=prefix + "worker",
+            web_port=port,
+            bucket_ms=max(settings.bucket_ms, BUCKET_MS_MIN),
         )
         reading = partial(kafka.reading, bootstrap)
         stack.enter_context(topics_of(kafka.topics(bootstrap, mine), keep=demo.keep))

@@ -6,7 +6,7 @@ Rules of the room: the numbers of the card are fixed; another number is another 
 from dataclasses import dataclass
 from typing import Final
 
-from stream.core.config import DAY_MS, HOUR_MS
+from stream.core.config import HOUR_MS
 
 EVENT_BYTES: Final = 200
 
@@ -22,9 +22,9 @@ class Card:
     items: int = 43_000
     items_exponent: float = 1.0  # Zipf
     duplicates_share: float = 0.01  # the same bytes again, within the topic's last 200 events
-    late_share: float = 0.01  # event time up to 30 min too early
-    late_ms_max: int = HOUR_MS // 2
-    span_ms: int = DAY_MS  # event time covered by a whole load
+    late_share: float = 0.01  # event time up to 5 min too early
+    late_ms_max: int = HOUR_MS // 12
+    span_ms: int = HOUR_MS  # event time covered by a whole load
     seed: int = 1
     refresh_steps: int = 16  # L
     window_steps: int = 32  # W
