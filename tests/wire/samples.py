@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from stream.core.layout import Reason
-from stream.wire.decode import Decoder
+from stream.wire.decode import Decoded, Decoder
 from stream.wire.event import Accepted, Refused, read_event
 from stream.wire.hashing import Memories
 from stream.wire.limits import Limits
@@ -70,13 +70,44 @@ def key_of(event: dict[str, Any]) -> bytes:
 
 
 def read(event, topic=0, key=..., partition=..., limits=LIMITS) -> Accepted:
-    """Read one record alone, with the key and partition of its user unless told."""
+    """Read one record alone, with the key and partition of its user unless told.
+
+    Both twins read it and must agree, so each example and each boundary holds for both.
+    """
     value = event if isinstance(event, bytes | None) else packed(event)
     if key is ...:
         key = USER.encode() if isinstance(event, bytes | None) else key_of(event)
     if partition is ...:
         partition = partition_of(key or b"", PARTITIONS)
-    return read_event(topic, partition, key, value, limits, Memories())
+    decoder = Decoder(limits.partitions_count, limits.event_bytes_max, limits.skew_ms_max)
+    got = decoder.decode(topic, partition, 0, 1, [0], [TIME_MS], [key], [value])
+    try:
+        alone = read_event(topic, partition, key, value, limits, Memories())
+    except Refused as refused:
+        _check_dead(got, refused)
+        raise
+    assert accepted_of(got) == alone
+    return alone
+
+
+def _check_dead(decoded: Decoded, refused: Refused) -> None:
+    assert decoded.events["reason"].tolist() == [refused.reason]
+    assert decoded.messages == {0: str(refused)}
+
+
+def accepted_of(decoded: Decoded) -> Accepted:
+    """Take the one event of a chunk back out of the arrays."""
+    row = decoded.events[0]
+    assert row["reason"] == Reason.NONE
+    names = ("event_id", "time_ms", "flags", "channel", "device", "region")
+    steps = [
+        (
+            int(step["item"]), int(step["price_cents"]), int(step["category"]),
+            tuple(step["tokens"].tolist()), int(step["quantity"]), int(step["action"]),
+        )
+        for step in decoded.steps
+    ]  # fmt: skip
+    return Accepted(*(int(row[name]) for name in names), steps)
 
 
 def reason_of(event, topic=0, **where) -> Reason:
