@@ -1,0 +1,1 @@
+"""Tests of stream/wire: events in, outputs out, without a broker."""
