@@ -19,10 +19,10 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 from mode.threads import WorkerThread
 
+from stream.flow.stops import HoleError
 from stream.shell import batches
 from stream.shell.chunk import ChunkLimits, FetchedChunk, take_chunk
 from stream.shell.group import Membership
-from stream.shell.stops import HoleError
 
 POLL_S: Final = 0.05  # how soon a stopped flow and a coordinator's error are noticed
 FETCH_BYTES_MAX: Final = 50 << 20  # of one response; aiokafka's default

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from stream.flow.stops import DeliveryError
 from stream.shell.producer import Headers, ProducerConfig, produce_all
-from stream.shell.stops import DeliveryError
 
 CLOSE_S: Final = 5.0
 

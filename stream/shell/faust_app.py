@@ -12,11 +12,11 @@ import faust
 from faust.types import TP
 
 from stream.flow.ports import Intake, StateStore
+from stream.flow.stops import WorkerStopError
 from stream.settings import Settings
 from stream.shell.chunk import ChunkLimits
 from stream.shell.group import Membership, check_group_metadata
 from stream.shell.recovery import ChunkTableManager
-from stream.shell.stops import WorkerStopError
 from stream.shell.table import UserTable
 from stream.shell.transport import ChunkSchema, ChunkTransport
 

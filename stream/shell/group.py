@@ -12,7 +12,7 @@ from typing import Final
 
 from confluent_kafka import Consumer
 
-from stream.shell.stops import CommitFencedError, WorkerStopError
+from stream.flow.stops import CommitFencedError, WorkerStopError
 
 MAGIC: Final = b"CGMDv2:"
 NO_INSTANCE: Final = b"\x01"

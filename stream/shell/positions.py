@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from faust.types import TP
 
-from stream.shell.stops import RetentionLostError, StartRefusedError
+from stream.flow.stops import RetentionLostError, StartRefusedError
 
 
 @dataclass(frozen=True, slots=True)

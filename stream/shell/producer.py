@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from stream.shell.stops import CommitLateError
+from stream.flow.stops import CommitLateError
 
 FULL_WAIT_S: Final = 0.02  # a poll, while the queue is full
 RECORD_OVERHEAD_BYTES: Final = 512  # of key, headers and batch, at most, beside a value

@@ -17,9 +17,9 @@ from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from faust.types import TP
 from mode import Service
 
+from stream.flow.stops import PartitionsDifferError, WorkerStopError
 from stream.shell.chunk import FetchedChunk
 from stream.shell.positions import Disagreement, InputOffsets, choose_starts
-from stream.shell.stops import PartitionsDifferError, WorkerStopError
 
 REREAD_S: Final = 0.5  # between two looks at a disagreement
 METADATA_WAIT_S: Final = 15.0  # for a topic that the broker has just made
@@ -139,6 +139,8 @@ class ChunkRecovery(Recovery):  # type: ignore[misc]
 
 class ChunkTableManager(TableManager):  # type: ignore[misc]
     """Faust's table manager with the recovery above."""
+
+    _recovery: ChunkRecovery | None = None
 
     @property
     def recovery(self) -> ChunkRecovery:

@@ -13,8 +13,8 @@ from faust.tables.base import Collection
 from faust.types import TP
 
 from stream.flow.ports import StateStore
+from stream.flow.stops import RestoreError
 from stream.shell.chunk import FetchedChunk
-from stream.shell.stops import RestoreError
 
 NEVER_TAIL: Final = 2  # with 1 Faust would read this worker's own writes back, forever
 

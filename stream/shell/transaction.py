@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
+from stream.flow.stops import CommitAbortedError, CommitFencedError, CommitLateError
 from stream.shell.group import Membership
 from stream.shell.producer import Headers, ProducerConfig, produce_all, produce_one
-from stream.shell.stops import CommitAbortedError, CommitFencedError, CommitLateError
 
 CLOSE_S: Final = 5.0
 RETRY_WAIT_S: Final = 0.05

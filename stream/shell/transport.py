@@ -17,14 +17,14 @@ from faust import Schema
 from faust.transport.drivers.aiokafka import Consumer, Transport
 from faust.types import TP, ConsumerMessage
 
-from stream.shell.chunk import FetchedChunk
-from stream.shell.chunk_thread import ChunkThread
-from stream.shell.stops import (
+from stream.flow.stops import (
     ConsumerFailedError,
     HandOverError,
     RestoreError,
     WorkerStopError,
 )
+from stream.shell.chunk import FetchedChunk
+from stream.shell.chunk_thread import ChunkThread
 
 IDLE_WAIT_S: Final = 0.25  # without partitions to read; Faust sleeps a second
 
@@ -130,7 +130,7 @@ class ChunkConsumer(Consumer):  # type: ignore[misc]
             generation_id=record.generation,
         )  # fmt: skip
 
-    def highwater(self, tp: TP) -> int | None:  # type: ignore[override]
+    def highwater(self, tp: TP) -> int | None:
         """As Faust's, but None for a partition that left meanwhile, instead of raising."""
         try:
             offset: int | None = super().highwater(tp)

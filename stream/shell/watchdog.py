@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from stream.shell.stops import StuckError, WorkerStopError
+from stream.flow.stops import StuckError, WorkerStopError
 
 INTERVAL_S: Final = 1.0
 CRASH_PATIENCE_S: Final = 2.0

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stream.shell.stops import PartitionsDifferError
+from stream.flow.stops import PartitionsDifferError
 from tests.kafka_tools import produce, read_all
 from tests.shell.toy import INPUTS, ToyWorker, applied_count, check_exactly_once, feed, wait_for
 
@@ -156,7 +156,7 @@ async def test_stock_topic_beside_chunk_topics(kafka: str, names: Any, group: st
     @worker.app.agent(topic, name="stock")
     async def stock(stream: Any) -> None:
         async for value in stream:
-            seen.append(value)
+            seen.append(value)  # noqa: PERF401 a stream has no end
 
     produce(kafka, names["stock"], [(b"%d" % n, b"first-%d" % n) for n in range(50)])
     feed(kafka, names, 50)
@@ -173,7 +173,7 @@ async def test_stock_topic_beside_chunk_topics(kafka: str, names: Any, group: st
     @again.app.agent(topic, name="stock")
     async def stock_again(stream: Any) -> None:
         async for value in stream:
-            later.append(value)
+            later.append(value)  # noqa: PERF401
 
     await again.start()
     try:

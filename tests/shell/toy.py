@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stream.flow.ports import Chunk
+from stream.flow.stops import HoleError, WorkerStopError
 from stream.settings import Settings
 from stream.shell.faust_app import ChunkApp, make_faust_app
 from stream.shell.producer import ProducerConfig
-from stream.shell.stops import HoleError, WorkerStopError
 from stream.shell.transaction import TransactionalProducer
 from tests.kafka_tools import produce, read_all
 
