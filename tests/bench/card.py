@@ -30,6 +30,7 @@ class Card:
     window_steps: int = 32  # W
     hidden: int = 50  # units of an LSTM layer
     layers: int = 2
-    # What the floor writes per event, two records: means of what Forecart wrote.
-    prediction_bytes: int = 700
-    state_bytes: int = 1_200
+    # What the floor writes per event, two records: as many bytes as Forecart wrote per event.
+    prediction_bytes: int = 680
+    prediction_full_bytes: int = 1_360  # with ten items
+    state_bytes: int = 320

@@ -35,13 +35,15 @@ class Entry(NamedTuple):
 
 
 CONTENDERS = {
-    "floor": Entry("floor", "-", 0),
+    "floor": Entry("floor", "step", 0),
+    "floor-full": Entry("floor", "full", 0),
     "step": Entry("forecart", "step", 2_000),
     "full": Entry("forecart", "full", 2_000),
     "full-20000": Entry("forecart", "full", 20_000),
     "full-43000": Entry("forecart", "full", 43_000),
 }
-DEFAULT = ["floor", "step", "full"]
+DEFAULT = ["floor", "floor-full", "step", "full"]
+FLOORS = {"step": "floor", "full": "floor-full"}  # by profile: it writes as many bytes
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -133,20 +135,21 @@ def show(report: dict[str, Any], path: Path) -> None:
     given = case["card"]
     console.print(
         f"{case['events']:,} events of 200 bytes, {given['partitions']} partitions, "
-        f"{given['users']:,} users, {case['guarantee']}; synthetic load; the floor writes "
-        f"{given['prediction_bytes']} + {given['state_bytes']} bytes an event"
+        f"{given['users']:,} users, {case['guarantee']}; synthetic load; the floors write "
+        f"{given['prediction_bytes']} (full: {given['prediction_full_bytes']}) + "
+        f"{given['state_bytes']} bytes an event"
     )
     table = Table(
         "mode", "contender", "events/s", "lowest", "highest", "of floor", "µs CPU/event", "runs"
     )
     for mode in dict.fromkeys(run["mode"] for run in runs):
-        floor = _rates(runs, mode, "floor")
         for name in dict.fromkeys(run["name"] for run in runs):
             rates = _rates(runs, mode, name)
             if not rates:
                 table.add_row(mode, name, "failed", "", "", "", "", "0")
                 continue
             median = statistics.median(rates)
+            floor = _rates(runs, mode, FLOORS[CONTENDERS[name].profile])
             share = f"{median / statistics.median(floor):.2f}" if floor else "-"
             cpu = statistics.median(
                 run["cpu_us_per_event"]

@@ -54,11 +54,11 @@ def run(case: Case, _made: None) -> Result:
         for partition in range(case.card.partitions)
     ]
     consumer.assign(places)
+    full = case.profile == "full"
+    prediction_bytes = case.card.prediction_full_bytes if full else case.card.prediction_bytes
     outputs = [
         (case.prefix + name, [{"key": b"u0000000", "value": b"x" * size}] * CONSUME_MAX)
-        for name, size in zip(
-            OUTPUTS, (case.card.prediction_bytes, case.card.state_bytes), strict=True
-        )
+        for name, size in zip(OUTPUTS, (prediction_bytes, case.card.state_bytes), strict=True)
     ]
     try:
         return _drain(case, consumer, producer, outputs)
