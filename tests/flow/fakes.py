@@ -158,7 +158,9 @@ def make_rig(
     transaction = transaction or FakeTransaction()
     fetching = FakeFetching()
     failures: list[WorkerStopError] = []
-    encoder = PredictionEncoder(list(TOPICS), [b"null", *(b'"i%d"' % i for i in range(2000))], "m-1", "cpu", ("P7D", "P7D"))
+    encoder = PredictionEncoder(
+        list(TOPICS), [b"null", *(b'"i%d"' % i for i in range(2000))], "m-1", "cpu", ("P7D", "P7D")
+    )
     worker = Worker(
         bounds,
         list(TOPICS),
