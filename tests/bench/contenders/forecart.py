@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from prometheus_client.parser import text_string_to_metric_families
 
 from stream.core.layout import TOPICS
 from stream.settings import Settings
@@ -85,6 +86,7 @@ def run(case: Case, made: Made) -> Result:
         case.bootstrap, settings.group, places, case.events, case.deadline_s, _alive(made)
     )
     events, seconds, cpu_s = progress.rate()
+    stages = stages_us(settings.web_port)
     made.worker.send_signal(signal.SIGTERM)
     made.worker.wait(STOP_S)
     audit = subprocess.run(
@@ -106,6 +108,7 @@ def run(case: Case, made: Made) -> Result:
         "points": progress.points,
         "audit": audit.stdout.strip().splitlines()[-1:],
         "sizes": sizes(case, settings),
+        "stages_us_per_event": stages,
     }
 
 
@@ -125,8 +128,10 @@ def sizes(case: Case, settings: Settings) -> dict[str, float]:
             ranges = reader.ranges([topic])
             written = sum(end - first for first, end in ranges.values())
             # Offsets count transaction markers too: one per commit and partition, a few hundred.
+            # From the middle: at the beginning windows are short.
             part = {
-                place: (first, min(end, first + 5_000)) for place, (first, end) in ranges.items()
+                place: ((first + end) // 2, min(end, (first + end) // 2 + 5_000))
+                for place, (first, end) in ranges.items()
             }
             values = [len(record.value or b"") for record in reader.records(part)]
             found[f"{name}_bytes"] = sum(values) / max(1, len(values))
@@ -153,6 +158,24 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def stages_us(port: int) -> dict[str, float]:
+    """Read off the metrics what an event cost in each stage: wall time, stages overlap."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        families = {
+            family.name: family for family in text_string_to_metric_families(answer.read().decode())
+        }
+    rows = sum(sample.value for sample in families["forecart_events_processed"].samples)
+    stages = families["forecart_stage_duration_seconds"].samples
+    calls = families["forecart_inference_batch_size"].samples
+    found = {
+        sample.labels["stage"]: sample.value / rows * 1e6
+        for sample in stages
+        if sample.name.endswith("_sum")
+    }
+    count = next(sample.value for sample in calls if sample.name.endswith("_count"))
+    return {**found, "rows_per_batch": rows / max(1.0, count)}
 
 
 def is_ready(port: int) -> bool:
