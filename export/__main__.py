@@ -69,5 +69,21 @@ def bench_bundle(items: int, out: Path, seed: int) -> None:
     click.echo(f"written to {out}: {load_bundle(out).version} (random weights)")
 
 
+@group.command("features-doc")
+@click.option("--check", is_flag=True, help="Change nothing; fail when the tables are old.")
+def features_doc(check: bool) -> None:
+    """Write the tables of docs/features.md from the code.
+
+    Example: python -m export features-doc --check
+    """
+    from export.features_doc import DOC, refreshed  # noqa: PLC0415 - quick --help
+
+    text = DOC.read_text()
+    fresh = refreshed(text)
+    if check and fresh != text:
+        raise click.ClickException("docs/features.md is old: run python -m export features-doc")
+    DOC.write_text(fresh)
+
+
 if __name__ == "__main__":
     group(prog_name="python -m export")

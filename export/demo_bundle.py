@@ -34,7 +34,6 @@ PURCHASE_HORIZON_MS: Final = 7 * DAY_MS
 CHURN_HORIZON_MS: Final = 7 * DAY_MS
 POPULAR: Final = 100
 PARITY_SEQUENCES: Final = 20
-TEST_USERS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,7 @@ class Demo:
     users: int = 2000
     items: int = 2000
     test_seed: int = 1007
+    test_users: int = 1000
     recipe: Recipe = field(default_factory=Recipe)
 
 
@@ -89,7 +89,7 @@ def demo_bundle(folder: Path, demo: Demo, say: Callable[[str], None] = print) ->
     sample = np.arange(0, len(data.lengths), max(1, len(data.lengths) // PARITY_SEQUENCES))
     parity = check_parity(trained.network, weights, bundle, data, sample)
     say(f"parity: golden batch {golden:.1e}, torch and ONNX and numpy {parity:.1e}")
-    result = evaluate(bundle, demo.test_seed, TEST_USERS, say)
+    result = evaluate(bundle, demo.test_seed, demo.test_users, say)
     write_bundle(folder, weights, vocabulary.texts, replace(about, metrics=result))
     return result
 
