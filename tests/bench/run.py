@@ -188,7 +188,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--events", type=int, default=1_000_000, help="events in a run")
     parser.add_argument(
-        "--rate", type=float, default=0.0, help="live: events/s of the producer; 0: full speed"
+        "--rate", type=float, default=60_000.0, help="live: events/s sent; 0: as fast as can be"
     )
     parser.add_argument("--repeats", type=int, default=3, help="rounds")
     parser.add_argument("--guarantee", default="exactly_once", help="of Forecart's outputs")
