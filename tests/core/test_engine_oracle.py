@@ -16,6 +16,8 @@ from tests.oracle.script import Script
 from tests.strategies.draws import cuts, streams
 from tests.strategies.streams import CONFIGS, seeded_moves, stream_of
 
+pytestmark = pytest.mark.timeout(420)  # Hypothesis may shrink for 300 s
+
 SEEDS = range(6)
 
 

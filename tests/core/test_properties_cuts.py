@@ -1,5 +1,6 @@
 """Where batches are cut and where commits fall changes nothing: rows, alerts, state bytes."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,6 +8,8 @@ from stream.core.config import EngineConfig
 from tests.oracle.records import Event
 from tests.oracle.runs import EngineRun
 from tests.strategies.draws import cuts, streams
+
+pytestmark = pytest.mark.timeout(420)  # Hypothesis may shrink for 300 s
 
 
 def run_cut(

@@ -16,6 +16,8 @@ from tests.oracle.script import Script
 from tests.strategies.draws import cuts, streams
 from tests.strategies.streams import CONFIGS
 
+pytestmark = pytest.mark.timeout(420)  # Hypothesis may shrink for 300 s
+
 T = 1_700_000_000_000
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,8 @@ from tests.oracle.records import Event
 from tests.oracle.runs import EngineRun, OracleRun
 from tests.strategies.draws import configs, moves
 from tests.strategies.streams import Move, StreamBuilder, deltas_of, stream_of
+
+pytestmark = pytest.mark.timeout(420)  # Hypothesis may shrink for 300 s
 
 OURS = (b"ours-0", b"ours-1")
 FOREIGN = (b"theirs-0", b"theirs-1", b"theirs-2", b"theirs-3")

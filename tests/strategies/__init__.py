@@ -5,7 +5,7 @@ Importing this registers the profiles `dev`, `ci` and `long`; HYPOTHESIS_PROFILE
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
@@ -15,6 +15,7 @@ settings.register_profile(
     max_examples=60,
     deadline=None,
     derandomize=True,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking is for who mends it
     print_blob=True,
     suppress_health_check=_SLOW,
 )
