@@ -33,4 +33,4 @@ class Card:
     # What the floor writes per event, two records: as many bytes as Forecart wrote per event.
     prediction_bytes: int = 680
     prediction_full_bytes: int = 1_360  # with ten items
-    state_bytes: int = 320
+    state_bytes: int = 400
