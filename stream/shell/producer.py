@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from stream.flow.stops import CommitLateError
 
 FULL_WAIT_S: Final = 0.02  # a poll, while the queue is full
-RECORD_OVERHEAD_BYTES: Final = 512  # of key, headers and batch, at most, beside a value
+RECORD_OVERHEAD_BYTES: Final = 512  # of a record and its batch, beside key, value and headers
 
 Headers = Sequence[Sequence[tuple[str, bytes]] | None]
 OnDelivery = Callable[[KafkaError | None, Any], None]
@@ -79,11 +79,10 @@ def produce_all(
 ) -> None:
     """Queue records for one partition, in order.
 
-    Cost: see the README of the benchmarks; one dict a record and one call, or one call a record
-    with headers. Raises TooLargeError, CommitLateError (queue full until the deadline) and
-    KafkaException (fatal).
+    One dict a record and one call for all; with headers one call a record. Raises TooLargeError,
+    CommitLateError (queue full until the deadline) and KafkaException (fatal).
     """
-    _check_sizes(topic, values, message_bytes_max)
+    _check_sizes(topic, keys, values, headers, message_bytes_max)
     deadline = time.monotonic() + deadline_s
     if headers is not None:
         for key, value, header in zip(keys, values, headers, strict=True):
@@ -130,12 +129,25 @@ def produce_one(
             return
 
 
-def _check_sizes(topic: str, values: Sequence[bytes | None], limit: int) -> None:
-    if max((len(value) for value in values if value is not None), default=0) <= limit:
-        return
-    for index, value in enumerate(values):
-        if value is not None and len(value) > limit:
-            raise TooLargeError(topic, index, len(value), limit)
+def _check_sizes(
+    topic: str,
+    keys: Sequence[bytes | None],
+    values: Sequence[bytes | None],
+    headers: Headers | None,
+    limit: int,
+) -> None:
+    if headers is None and _longest(keys) + _longest(values) <= limit:
+        return  # 0.06 us a record
+    for index, (key, value) in enumerate(zip(keys, values, strict=True)):
+        size = len(key or b"") + len(value or b"")
+        for name, text in (headers[index] or ()) if headers is not None else ():
+            size += len(name) + len(text)
+        if size > limit:
+            raise TooLargeError(topic, index, size, limit)
+
+
+def _longest(texts: Sequence[bytes | None]) -> int:
+    return max((len(text) for text in texts if text is not None), default=0)
 
 
 def _left(records: list[dict[str, Any]]) -> list[dict[str, Any]]:

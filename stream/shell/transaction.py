@@ -147,13 +147,13 @@ class TransactionalProducer:
 
     def close(self) -> None:
         """Abort what is open, if the broker lets itself be reached, and let go."""
-        if self._open:
-            try:
+        try:
+            if self._open:
+                self._open = False
                 self._producer.abort_transaction(CLOSE_S)
-            except KafkaException as error:
-                log.warning("transaction %s not aborted: %s", self._id, error)
-            self._open = False
-        self._producer.close()
+            self._producer.close()
+        except KafkaException as error:
+            log.warning("transaction %s not aborted: %s", self._id, error)
 
     def _retry(self, what: str, call: Callable[[float], Any], deadline: float) -> None:
         while True:
