@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, Producer
 
 from stream.flow.stops import CommitLateError
 
@@ -36,7 +36,9 @@ class ProducerConfig:
     bootstrap: str
     client_id: str = "forecart"
     linger_ms: float = 5.0
-    compression: str = "lz4"
+    # lz4 costs 0.6 us of this process and saves 0.2 us of the broker's, a record of 460 bytes of
+    # JSON (2 cores, broker on them). Worth it where the network or the disk is what is short.
+    compression: str = "none"
     batch_bytes: int = 1 << 20
     message_bytes_max: int = 4 << 20
     queue_bytes_max: int = 256 << 20
@@ -77,9 +79,9 @@ def produce_all(
     message_bytes_max: int,
     deadline_s: float,
 ) -> None:
-    """Queue records for one partition, in order.
+    """Queue records for one partition, in order: 0.6 us each, 1.5 with headers (460 bytes).
 
-    One dict a record and one call for all; with headers one call a record. Raises TooLargeError,
+    librdkafka's produce_batch wants a dict a record and takes 0.8 to 1.2. Raises TooLargeError,
     CommitLateError (queue full until the deadline) and KafkaException (fatal).
     """
     _check_sizes(topic, keys, values, headers, message_bytes_max)
@@ -87,19 +89,13 @@ def produce_all(
     if headers is not None:
         for key, value, header in zip(keys, values, headers, strict=True):
             produce_one(producer, topic, partition, key, value, header, deadline=deadline)
-        return
-    records: list[dict[str, Any]] = [
-        {"key": key, "value": value} for key, value in zip(keys, values, strict=True)
-    ]
-    while records:
-        try:
-            queued = producer.produce_batch(topic, records, partition)
-        except BufferError:
-            queued = 0
-        if queued == len(records):
-            break
-        records = _left(records)
-        _wait_for_room(producer, topic, deadline)
+    else:
+        produce = producer.produce
+        for key, value in zip(keys, values, strict=True):
+            try:
+                produce(topic, value, key, partition)
+            except BufferError:
+                produce_one(producer, topic, partition, key, value, deadline=deadline)
     producer.poll(0)
 
 
@@ -148,19 +144,6 @@ def _check_sizes(
 
 def _longest(texts: Sequence[bytes | None]) -> int:
     return max((len(text) for text in texts if text is not None), default=0)
-
-
-def _left(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Keep what was not queued. Raises KafkaException if that is not for want of room."""
-    left = []
-    for record in records:
-        error = record.pop("_error", None)
-        if error is None:
-            continue
-        if error.code() != KafkaError._QUEUE_FULL:
-            raise KafkaException(error)
-        left.append(record)
-    return left
 
 
 def _wait_for_room(producer: Producer, topic: str, deadline: float) -> None:

@@ -129,7 +129,7 @@ def test_overrides_have_their_parents_parameters(ours: Any, theirs: Any) -> None
            " _is_changelog_tp _get_active_partitions")),
         (driver.AIOKafkaConsumerThread, "call_thread Worker _ensure_consumer"),
         (confluent_kafka.Producer, ("init_transactions begin_transaction commit_transaction"
-           " abort_transaction send_offsets_to_transaction produce_batch flush poll close")),
+           " abort_transaction send_offsets_to_transaction produce flush poll close")),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )  # fmt: skip

@@ -8,7 +8,15 @@ import pytest
 
 from stream.flow.stops import PartitionsDifferError
 from tests.kafka_tools import produce, read_all
-from tests.shell.toy import INPUTS, ToyWorker, applied_count, check_exactly_once, feed, wait_for
+from tests.shell.toy import (
+    INPUTS,
+    ToyWorker,
+    applied_count,
+    check_exactly_once,
+    feed,
+    running,
+    wait_for,
+)
 
 pytestmark = pytest.mark.kafka
 
@@ -70,23 +78,17 @@ async def test_join_and_leave(kafka: str, names: Any, group: str) -> None:
     feed(kafka, names, 300)
     first = ToyWorker(kafka, names, 0, group)
     second = ToyWorker(kafka, names, 1, group)
-    await first.start()
-    try:
+    async with running(first):
         await wait_for(lambda: applied_count([first]) == 900, "all records")
-        await second.start()
-        await wait_for(lambda: len(first.partitions) == len(second.partitions) == 2, "a split")
-        feed(kafka, names, 100, 300)
-        await wait_for(lambda: applied_count([first, second]) == 1200, "1200 records")
-        assert not first.partitions & second.partitions
-        assert set(first.store.dropped) == second.partitions
-    finally:
-        await second.stop()
-    try:
+        async with running(second):
+            await wait_for(lambda: len(first.partitions) == len(second.partitions) == 2, "a split")
+            feed(kafka, names, 100, 300)
+            await wait_for(lambda: applied_count([first, second]) == 1200, "1200 records")
+            assert not first.partitions & second.partitions
+            assert set(first.store.dropped) == second.partitions
         feed(kafka, names, 100, 400)
         # A static member that left counts as gone only after its session.
         await wait_for(lambda: applied_count([first]) == 1500, "all records")
-    finally:
-        await first.stop()
     assert first.app.failure is None
     assert second.app.failure is None
     check_exactly_once(kafka, names, 1500)

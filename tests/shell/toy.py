@@ -9,7 +9,8 @@ import json
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from stream.flow.ports import Chunk
@@ -200,6 +201,18 @@ class ToyWorker:
     @property
     def partitions(self) -> set[int]:
         return set(self.flow.next)
+
+
+@asynccontextmanager
+async def running(*workers: ToyWorker) -> AsyncIterator[None]:
+    """Run workers, and stop them whatever happens: one left behind would hang the event loop."""
+    try:
+        for worker in workers:
+            await worker.start()
+        yield
+    finally:
+        for worker in workers:
+            await worker.stop()
 
 
 async def wait_for(condition: Any, what: str, limit_s: float = DEADLINE_S) -> None:
