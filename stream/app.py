@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from stream.flow.account import Account
@@ -17,6 +18,7 @@ from stream.flow.effects import Effects, OutputTopics
 from stream.flow.limits import FlowLimits
 from stream.flow.restore import Engines
 from stream.flow.stops import WorkerStopError
+from stream.flow.warm_up import warm_up
 from stream.flow.worker import Worker
 from stream.model.bundle import Bundle, load_bundle
 from stream.model.providers import open_graphs
@@ -111,13 +113,16 @@ class Service:
             intake=intake,
         )
         tap.app = self.app
+        decoder = Decoder(partitions, settings.event_bytes_max, settings.skew_ms_max)
+        effects = _effects(bundle, settings, self.scorer.provider, partitions)
+        self._warm_up = partial(warm_up, config, partitions, inputs, decoder, self.scorer, effects)
         self.worker = Worker(
             limits=_limits(settings),
             inputs=inputs,
             engines=engines,
             scorer=self.scorer,
-            decoder=Decoder(partitions, settings.event_bytes_max, settings.skew_ms_max),
-            effects=_effects(bundle, settings, self.scorer.provider, partitions),
+            decoder=decoder,
+            effects=effects,
             account=Account(
                 GroupTransaction(self.transaction, self.app), self.direct, settings.topic(STATE)
             ),
@@ -137,6 +142,7 @@ class Service:
         self.app.on_fail(lambda error: _end_after(error, loop, stop))
         if self.settings.web_port >= 0:
             log.info("metrics and health on %s", self.web.start())
+        log.info("warmed up in %.1f s", await loop.run_in_executor(None, self._warm_up))
         self.metrics.worker("restoring")
         await loop.run_in_executor(None, self.transaction.start)
         self.worker.start()

@@ -41,9 +41,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def command(settings: Settings, seconds: float | None, rate: float, seed: int, keep: bool) -> None:
     """Show the whole system at work: Kafka, a simulated shop, a worker, predictions and alerts.
 
-    A day of the shop passes in a second, so churn alerts come within a minute. The topics are the
-    run's own. Latency is from an event's record timestamp until its prediction is readable. All
-    events are synthetic. Ctrl-C ends it. Example: forecart demo --seconds 60
+    Three days of the shop pass in a second, so churn alerts come within a minute. The topics are
+    the run's own. Latency is from an event's record timestamp until its prediction is readable.
+    All events are synthetic. Ctrl-C ends it. Example: forecart demo --seconds 60
     """
     console = Console()
     stop = Stop()

@@ -27,17 +27,20 @@ from stream.local.tally import TOPICS, Record, Tally, View
 from stream.settings import Settings
 from stream.wire.topics import INPUTS
 
-READY_S: Final = 60.0
+READY_S: Final = 150.0  # a first start compiles for half a minute, on two idle cores
 SHOP_STOP_S: Final = 15.0
 DRAIN_S: Final = 30.0
 WORKER_STOP_S: Final = 20.0
 TICK_S: Final = 0.1
 ITEMS: Final = 2_000  # the shipped bundle's catalogue
 EVENTS_PER_USER_DAY: Final = 1.65  # of the simulated shop, measured
-# A sweep ends a batch. In ten minutes of shop time, which pass in 7 ms here, come five events.
-BUCKET_MS_MIN: Final = 4 * 3_600_000
+DAYS_PER_S: Final = 3.0  # shop time: who is silent for two weeks shows within a quarter minute
+USERS_MIN: Final = 50
+# A sweep ends a batch. In ten minutes of shop time, which pass in 2 ms here, comes one event.
+BUCKET_MS_MIN: Final = 12 * 3_600_000
+SOURCE_GAP_MS_MIN: Final = 12 * 3_600_000  # a small shop sleeps at night: no outage
 DAYS_MIN: Final = 30.0
-DAYS_ENDLESS: Final = 1_095.0  # without --seconds: a quarter of an hour or more
+DAYS_ENDLESS: Final = 3_650.0  # without --seconds: twenty minutes
 
 
 class Topics(Protocol):
@@ -92,15 +95,15 @@ class Demo:
 
     @property
     def users(self) -> int:
-        """So many that a day of the shop takes a second."""
-        return max(50, round(self.rate / EVENTS_PER_USER_DAY))
+        """So many that their events at the rate make DAYS_PER_S of the shop."""
+        return max(USERS_MIN, round(self.rate / EVENTS_PER_USER_DAY / DAYS_PER_S))
 
     @property
     def days(self) -> float:
         """Of trade: enough for the seconds, with a third to spare."""
         if self.seconds is None:
             return DAYS_ENDLESS
-        return max(DAYS_MIN, self.seconds * 4 / 3)
+        return max(DAYS_MIN, self.seconds * DAYS_PER_S * 4 / 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +196,7 @@ def run(
             group=prefix + "worker",
             web_port=port,
             bucket_ms=max(settings.bucket_ms, BUCKET_MS_MIN),
+            source_gap_ms_max=max(settings.source_gap_ms_max, SOURCE_GAP_MS_MIN),
         )
         reading = partial(kafka.reading, bootstrap)
         stack.enter_context(topics_of(kafka.topics(bootstrap, mine), keep=demo.keep))

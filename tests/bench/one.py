@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import time
+from typing import Any
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -22,7 +23,8 @@ CONTENDERS = "tests.bench.contenders."
 
 def run(case: Case) -> Result:
     """Make the input, let the contender take it, clean up."""
-    contender: Contender = importlib.import_module(CONTENDERS + case.contender)  # type: ignore[assignment]
+    module: Any = importlib.import_module(CONTENDERS + case.contender)
+    contender: Contender = module
     make_inputs(case)
     feed: subprocess.Popen[str] | None = None
     made = None
