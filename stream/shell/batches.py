@@ -7,9 +7,11 @@ iterates. No Python per record.
 """
 
 import struct
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import cramjam
+import numpy as np
+import numpy.typing as npt
 from aiokafka.consumer import fetcher as aiokafka_fetcher
 from aiokafka.record._crecords.default_records import DefaultRecordBatch
 from aiokafka.record._crecords.memory_records import MemoryRecords
@@ -23,6 +25,9 @@ CODEC_MASK: Final = 0x07
 CODECS: Final = {1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 XERIAL_MAGIC: Final = b"\x82SNAPPY\x00"
 XERIAL_HEADER_BYTES: Final = 16
+
+
+Scratch: TypeAlias = npt.NDArray[np.uint8]  # a buffer to inflate into
 
 
 class KeptRecords:
@@ -86,7 +91,7 @@ class Batch(NamedTuple):
         """Whether its records are compressed."""
         return bool(self.attributes & CODEC_MASK)
 
-    def plain(self, scratch: bytearray) -> bytes | None:
+    def plain(self, scratch: Scratch) -> bytes | None:
         """Copy it out, inflated; None if that needs more than `scratch` holds or does not work."""
         if not self.compressed:
             return bytes(self.view)
@@ -100,7 +105,7 @@ class Batch(NamedTuple):
         return b"".join((head, memoryview(scratch)[:size]))
 
 
-def _inflate(codec: int, payload: memoryview, scratch: bytearray) -> int:
+def _inflate(codec: int, payload: memoryview, scratch: Scratch) -> int:
     """Decompress into `scratch`; bytes written. Raises DecompressionError or ValueError."""
     name = CODECS.get(codec)
     if name is None:
@@ -120,7 +125,7 @@ def _inflate(codec: int, payload: memoryview, scratch: bytearray) -> int:
     return written
 
 
-def _unsnap(block: memoryview, scratch: bytearray, at: int) -> int:
+def _unsnap(block: memoryview, scratch: Scratch, at: int) -> int:
     size = int(cramjam.snappy.decompress_raw_len(block))
     if size > len(scratch) - at:
         raise ValueError(f"snappy block inflates to {size} bytes")

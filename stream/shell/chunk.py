@@ -10,12 +10,13 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 from aiokafka.consumer.fetcher import READ_COMMITTED
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record._crecords.default_records import DefaultRecordBatch
 
 from stream.flow.ports import Columns
-from stream.shell.batches import Batch, KeptRecords
+from stream.shell.batches import Batch, KeptRecords, Scratch
 
 MAGIC_MIN: Final = 2  # Kafka 4 has no older format
 
@@ -131,7 +132,12 @@ def _add_unreadable(columns: Columns, part: Unreadable) -> None:
     columns.values.extend([None] * count)
 
 
-def take_chunk(chunk: FetchedChunk, records: Any, limits: ChunkLimits, scratch: bytearray) -> bool:
+def new_scratch(limits: ChunkLimits) -> Scratch:
+    """Make the buffer that batches are inflated into; takes memory only where it is written."""
+    return np.empty(limits.batch_bytes_max, dtype=np.uint8)
+
+
+def take_chunk(chunk: FetchedChunk, records: Any, limits: ChunkLimits, scratch: Scratch) -> bool:
     """Move batches of aiokafka's PartitionRecords into a chunk; whether it took all there are.
 
     `records.next_fetch_offset` moves with it; the caller tells aiokafka. The chunk has at least

@@ -21,7 +21,7 @@ from mode.threads import WorkerThread
 
 from stream.flow.stops import HoleError
 from stream.shell import batches
-from stream.shell.chunk import ChunkLimits, FetchedChunk, take_chunk
+from stream.shell.chunk import ChunkLimits, FetchedChunk, new_scratch, take_chunk
 from stream.shell.group import Membership
 
 POLL_S: Final = 0.05  # how soon a stopped flow and a coordinator's error are noticed
@@ -47,7 +47,7 @@ class ChunkThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         """Finish construction; called by Faust."""
         super().__post_init__()
         self.limits: ChunkLimits = self.app.chunk_limits
-        self._scratch = bytearray(self.limits.batch_bytes_max)
+        self._scratch = new_scratch(self.limits)
         self._held: frozenset[TP] = frozenset()
         self._expected: dict[TP, int] = {}  # next offset of an input partition that was started
         self._told_end: set[TP] = set()  # inputs whose end offset was told since they were started

@@ -9,7 +9,7 @@ from aiokafka.record._crecords.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import TopicPartition
 
 from stream.shell.batches import CRC_FROM, KeptRecords
-from stream.shell.chunk import ChunkLimits, FetchedChunk, take_chunk
+from stream.shell.chunk import ChunkLimits, FetchedChunk, new_scratch, take_chunk
 
 TOPIC = "clicks"
 CODEC_NUMBERS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
@@ -76,7 +76,7 @@ def read_chunks(
     """Read a response in chunks, as the consumer's thread does."""
     limits = limits or ChunkLimits()
     records = partition_records(raw, position, aborted)
-    scratch = bytearray(limits.batch_bytes_max)
+    scratch = new_scratch(limits)
     chunks = []
     while True:
         chunk = FetchedChunk(TOPIC, 0, records.next_fetch_offset, 10**9, 1)
