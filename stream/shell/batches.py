@@ -102,7 +102,7 @@ class Batch(NamedTuple):
         head = bytearray(self.view[: HEADER.size])
         struct.pack_into(">i", head, 8, HEADER.size - LENGTH_AT.size + size)
         struct.pack_into(">h", head, CRC_FROM, self.attributes & ~CODEC_MASK)
-        return b"".join((head, memoryview(scratch)[:size]))
+        return b"".join((head, scratch[:size].data))
 
 
 def _inflate(codec: int, payload: memoryview, scratch: Scratch) -> int:
@@ -129,7 +129,7 @@ def _unsnap(block: memoryview, scratch: Scratch, at: int) -> int:
     size = int(cramjam.snappy.decompress_raw_len(block))
     if size > len(scratch) - at:
         raise ValueError(f"snappy block inflates to {size} bytes")
-    return int(cramjam.snappy.decompress_raw_into(block, memoryview(scratch)[at : at + size]))
+    return int(cramjam.snappy.decompress_raw_into(block, scratch[at : at + size].data))
 
 
 def install() -> None:
