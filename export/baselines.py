@@ -4,6 +4,8 @@ Rules of the room: numpy only; each baseline is given everything of its kind tha
 Items are rows of the vocabulary, 0: unknown.
 """
 
+import bisect
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -115,14 +117,17 @@ def personal_gaps(recorded: Recorded, prior: float = 2.0) -> Doubles:
     population = float(np.log(np.median(gap[gap > SESSION_GAP_MS])))
     out = np.empty(len(user))
     held: list[float] = []
+    value = population
     first = set(starts.tolist())
-    for index, value in enumerate(gap.tolist()):  # 2 us a row: medians of a few gaps
+    for index, between in enumerate(gap.tolist()):  # 0.2 us a row, 2 us a visit
         if index in first:
-            held = []
-        if value > SESSION_GAP_MS:
-            held.append(float(np.log(value)))
-        own = float(np.median(held)) if held else 0.0
-        out[index] = (own * len(held) + population * prior) / (len(held) + prior)
+            held, value = [], population
+        if between > SESSION_GAP_MS:
+            bisect.insort(held, math.log(between))
+            count = len(held)
+            own = (held[(count - 1) // 2] + held[count // 2]) / 2
+            value = (own * count + population * prior) / (count + prior)
+        out[index] = value
     gaps = np.empty(len(user))
     gaps[order] = np.exp(out)
     return gaps

@@ -53,7 +53,9 @@ def demo_bundle(folder: Path, demo: Demo, say: Callable[[str], None] = print) ->
     say(f"simulating {demo.users} users, seed {demo.seed}")
     shop = Shop(demo.seed, demo.users, demo.items)
     log = shop_log(shop)
-    config = EngineConfig(refresh_steps=REFRESH_STEPS, hidden_users_max=max(100_000, demo.users))
+    config = EngineConfig(
+        refresh_steps=REFRESH_STEPS, hidden_users_max=max(100_000, demo.users), bucket_ms=DAY_MS
+    )
     recorded = record(log, config)
     vocabulary = _vocabulary(shop, log)
     labels = labels_of(recorded, log.end_ms, PURCHASE_HORIZON_MS, config.hazard_edges_ms)

@@ -41,6 +41,7 @@ class Run:
     labels: Labels
     item: Integers  # (B,) vocabulary index of the row's own item
     next_item: Integers  # (B,)
+    gap_ms: Doubles  # (B,) the user's own gap between visits: see baselines.personal_gaps
 
 
 def evaluate(
@@ -74,8 +75,9 @@ def evaluate(
 
 
 def engine_config(bundle: Bundle, users: int) -> EngineConfig:
-    """Engine settings for whole logs: nobody is evicted, every (h, c) is kept."""
+    """Engine settings for whole logs: nobody is evicted, every (h, c) is kept, sweeps are rare."""
     return EngineConfig(
+        bucket_ms=DAY_MS,
         window_steps=max(32, 2 * bundle.refresh_steps),
         refresh_steps=bundle.refresh_steps,
         hazard_edges_ms=bundle.hazard_edges_ms,
@@ -97,6 +99,7 @@ def make_run(
         labels,
         item_indices(bundle.vocabulary, recorded.item),
         item_indices(bundle.vocabulary, labels.next_item),
+        baselines.personal_gaps(recorded),
     )
 
 
@@ -230,8 +233,8 @@ def _churn(learned: Run, run: Run, bundle: Bundle, silence_ms: int) -> dict[str,
         return np.asarray(after / baselines.survival(hazard, edges, silence_ms))
 
     base = conditional(baselines.base_hazard(learned.labels)[None])
-    ratio = np.log(silence_ms / baselines.personal_gaps(run.recorded)[asked])
-    own = np.log(silence_ms / baselines.personal_gaps(learned.recorded)[fitted])
+    ratio = np.log(silence_ms / run.gap_ms[asked])
+    own = np.log(silence_ms / learned.gap_ms[fitted])
     rule = baselines.fit_logistic(own[:, None], fitted_label.astype(np.int64))
     return _binary(
         {

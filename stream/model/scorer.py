@@ -20,7 +20,7 @@ from stream.model.step_features import StepInputs, StepTables, encode_steps
 from stream.model.waves import Waves, plan_waves
 
 ROWS_MAX: Final = 1024  # per call of the heads
-ITEM_CELLS_MAX: Final = 1 << 18  # rows x items per call of the item graph: 1 MB of scores
+ITEM_ROWS_MAX: Final = 64  # per call of the item graph: scores should not leave the cache
 
 
 class _Pool:
@@ -43,7 +43,6 @@ class OnnxScorer:
         self._pools: dict[int, _Pool] = {}
         shapes = bundle.manifest.shapes
         self._top = slice(shapes.top_first, shapes.top_first + shapes.top)
-        self._item_rows = max(1, ITEM_CELLS_MAX // shapes.items)
         popular = bundle.vocabulary.popular
         self._popular_score: Floats = np.full(shapes.items, -np.inf, np.float32)
         self._popular_score[popular - 1] = -np.log1p(np.arange(len(popular)))
@@ -122,8 +121,8 @@ class OnnxScorer:
         popular = (known == 0) & (self.items_top > 0)
         if self.items_top == 0:
             return index, score, popular
-        for first in range(0, rows, self._item_rows):
-            part = slice(first, min(rows, first + self._item_rows))
+        for first in range(0, rows, ITEM_ROWS_MAX):
+            part = slice(first, min(rows, first + ITEM_ROWS_MAX))
             logits = self.graphs.items(top[part])
             logits[popular[part]] = self._popular_score
             leave_out(logits, recent[part], self.bundle.vocabulary.item_map)

@@ -31,11 +31,11 @@ def select_top(
     index: npt.NDArray[np.int32],  # (B, K) out: item index from 1; 0: fewer than K items
     score: npt.NDArray[np.float32],  # (B, K) out: descending; -inf where index is 0
 ) -> None:
-    """Write the best K of each row; of equal scores the lower index is first."""
+    """Write the best K of each row; of equal scores the lower index is first; -0.0 is below 0.0."""
     blocks = logits.shape[1] // BLOCK
     peak = np.empty(blocks, np.int32)
     best = np.empty(index.shape[1], np.int32)
-    _select_top(logits, logits.view(np.int32), index, score, peak, best)
+    _select_top(logits, logits.view(np.int32), index, score, peak, best, BLOCK)
 
 
 @compiled
@@ -62,6 +62,7 @@ def _select_top(
     score: npt.NDArray[np.float32],
     peak: npt.NDArray[np.int32],  # (V // BLOCK,) scratch
     best: npt.NDArray[np.int32],  # (K,) scratch
+    size: int,  # BLOCK; as a constant the compiler unrolls the loop and gives vectors up
 ) -> None:
     """Clever: integers that order as the floats do let the compiler use vector instructions.
 
@@ -72,30 +73,33 @@ def _select_top(
     wanted = index.shape[1]
     blocks = len(peak)
     for row in range(len(logits)):
+        values, ordered = logits[row], bits[row]
+        indices, scores = index[row], score[row]
         for block in range(blocks):
+            first = block * size
             highest = _LOWEST
-            for place in range(block * BLOCK, (block + 1) * BLOCK):
-                value = bits[row, place]
-                highest = max(highest, value ^ ((value >> _SIGN) & _BITS))
+            for place in range(size):
+                bit = ordered[first + place]
+                highest = max(highest, bit ^ ((bit >> _SIGN) & _BITS))
             peak[block] = highest
         bound = _kth_largest(peak, best)
-        for rank in range(wanted):
-            index[row, rank] = 0
-            score[row, rank] = -np.inf
+        indices[:] = 0
+        scores[:] = -np.inf
         for block in range(blocks + 1):
             if block < blocks and peak[block] < bound:
                 continue
-            for place in range(block * BLOCK, min(width, (block + 1) * BLOCK)):
-                value = logits[row, place]
-                if value <= score[row, wanted - 1]:
+            for place in range(block * size, min(width, (block + 1) * size)):
+                bit, value = ordered[place], values[place]
+                below = (bit ^ ((bit >> _SIGN) & _BITS)) < bound
+                if below or value <= scores[wanted - 1]:
                     continue
                 rank = wanted - 1
-                while rank > 0 and score[row, rank - 1] < value:
-                    score[row, rank] = score[row, rank - 1]
-                    index[row, rank] = index[row, rank - 1]
+                while rank > 0 and scores[rank - 1] < value:
+                    scores[rank] = scores[rank - 1]
+                    indices[rank] = indices[rank - 1]
                     rank -= 1
-                score[row, rank] = value
-                index[row, rank] = place + 1
+                scores[rank] = value
+                indices[rank] = place + 1
 
 
 @compiled
