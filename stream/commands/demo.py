@@ -11,7 +11,8 @@ from rich.console import Console
 from stream.commands.options import with_settings
 from stream.local.children import ChildError
 from stream.local.console import Screen
-from stream.local.demo_run import Demo, Kafka, Stop, run
+from stream.local.demo_broker import Kafka
+from stream.local.demo_run import Demo, Stop, run
 from stream.local.kafka import EmbeddedKafkaError
 from stream.settings import Settings
 from stream.shell.admin import TopicAdmin, TopicsError

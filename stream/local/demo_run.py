@@ -2,10 +2,9 @@
 
 Rules of the room: every thing that is started or made is held by a context that ends it, in the
 reverse order; the orderly end (shop stops, worker drains, worker stops) comes before. The first
-signal asks for that end, a second one skips the waiting. A broker that was running stays.
+signal asks for that end, a second one skips the waiting.
 """
 
-import fcntl
 import os
 import shutil
 import socket
@@ -13,17 +12,16 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Any, Final
 
 from stream.local.children import Child, ChildError, forecart
 from stream.local.console import Place, Screen
-from stream.local.kafka import embedded, resolve_broker
-from stream.local.tally import TOPICS, Record, Tally, View
+from stream.local.demo_broker import Kafka, Reading, broker_for, topics_of
+from stream.local.tally import TOPICS, Tally, View
 from stream.settings import Settings
 from stream.wire.topics import INPUTS
 
@@ -36,52 +34,17 @@ ITEMS: Final = 2_000  # the shipped bundle's catalogue
 EVENTS_PER_USER_DAY: Final = 1.65  # of the simulated shop, measured
 DAYS_PER_S: Final = 3.0  # shop time: who is silent for two weeks shows within a quarter minute
 USERS_MIN: Final = 50
-# A sweep ends a batch. In ten minutes of shop time, which pass in 2 ms here, comes one event.
-BUCKET_MS_MIN: Final = 12 * 3_600_000
-SOURCE_GAP_MS_MIN: Final = 12 * 3_600_000  # a small shop sleeps at night: no outage
+SHOP: Final[dict[str, Any]] = {
+    # A sweep ends a batch. In ten minutes of shop time, which pass in 2 ms here, comes one event.
+    "bucket_ms": 12 * 3_600_000,
+    "source_gap_ms_max": 12 * 3_600_000,  # a small shop sleeps at night: no outage
+    # Of the shop's people who were silent for two weeks, half come back within the next.
+    "churn_enter": 0.5,
+    "churn_leave": 0.35,
+    "churn_high": 0.65,
+}
 DAYS_MIN: Final = 30.0
 DAYS_ENDLESS: Final = 3_650.0  # without --seconds: twenty minutes
-
-
-class Topics(Protocol):
-    """Makes and deletes the topics of one deployment."""
-
-    def apply(self) -> list[str]:
-        """Create them."""
-
-    def delete(self) -> list[str]:
-        """Delete them."""
-
-
-class Reading(Protocol):
-    """Reads topics; a context that ends with its connection."""
-
-    def __enter__(self) -> Self:
-        """Begin."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        """Disconnect."""
-
-    def ranges(
-        self, topics: Sequence[str], *, stable: bool = True
-    ) -> dict[tuple[str, int], tuple[int, int]]:
-        """First offset and end of each partition."""
-
-    def follow(self, positions: Mapping[tuple[str, int], int]) -> Iterator[Record | None]:
-        """Yield committed records for ever; None when there is none at the moment."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kafka:
-    """How the demo reaches a broker; the command gives it, since adapters are on this floor too."""
-
-    topics: Callable[[str, Settings], Topics]
-    reading: Callable[[str], Reading]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +153,11 @@ def run(
         bootstrap = stack.enter_context(broker_for(settings))
         port = web_port(settings)
         mine = replace(
-            settings,
+            for_the_shop(settings),
             broker=bootstrap,
             topic_prefix=prefix,
             group=prefix + "worker",
             web_port=port,
-            bucket_ms=max(settings.bucket_ms, BUCKET_MS_MIN),
-            source_gap_ms_max=max(settings.source_gap_ms_max, SOURCE_GAP_MS_MIN),
         )
         reading = partial(kafka.reading, bootstrap)
         stack.enter_context(topics_of(kafka.topics(bootstrap, mine), keep=demo.keep))
@@ -314,51 +275,15 @@ def shop_arguments(demo: Demo) -> list[str]:
     ]
 
 
-@contextmanager
-def broker_for(settings: Settings) -> Iterator[str]:
-    """Give the broker's address. The embedded one is started if need be, and then stopped again.
-
-    Several demos may share it: the last one to leave stops it, if one of them started it.
-    """
-    if settings.broker:
-        yield settings.broker
-        return
-    settings.state_path.mkdir(parents=True, exist_ok=True)
-    kafka = embedded(settings)
-    with (settings.state_path / "demo.lock").open("a+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        try:
-            was_running = kafka.status().is_running
-            bootstrap = resolve_broker(settings)
-            if not was_running:
-                lock.truncate(0)
-                lock.write(str(kafka.status().pid))
-                lock.flush()
-            yield bootstrap
-        finally:
-            if _alone(lock.fileno()):
-                lock.seek(0)
-                if lock.read() == str(kafka.status().pid):
-                    kafka.down()
-
-
-def _alone(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-@contextmanager
-def topics_of(topics: Topics, *, keep: bool) -> Iterator[None]:
-    """Create the topics of the run, and delete them at its end."""
-    try:
-        topics.apply()
-        yield
-    finally:
-        if not keep:
-            topics.delete()
+def for_the_shop(settings: Settings) -> Settings:
+    """Fit what the user left at its default to a small shop that lives three days a second."""
+    usual = Settings()
+    fitted = {
+        name: value
+        for name, value in SHOP.items()
+        if getattr(settings, name) == getattr(usual, name)
+    }
+    return replace(settings, **fitted)
 
 
 def web_port(settings: Settings) -> int:
