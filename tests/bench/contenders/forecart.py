@@ -1,6 +1,7 @@
 """Forecart itself: `forecart worker` as a process, watched from outside, audited afterwards."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,7 +24,7 @@ from tests.bench.case import Case, Result
 from tests.bench.progress import watch
 
 FORECART = (sys.executable, "-c", "from stream.cli import main; main()")
-READY_S = 60.0
+READY_S = 180.0  # a first start compiles
 STOP_S = 30.0
 AUDIT_S = 300.0
 
@@ -117,6 +118,7 @@ def teardown(_case: Case, made: Made) -> None:
     if made.worker.poll() is None:
         made.worker.kill()
     made.worker.wait(STOP_S)
+    shutil.rmtree(made.settings.state_dir, ignore_errors=True)
 
 
 def sizes(case: Case, settings: Settings) -> dict[str, float]:
