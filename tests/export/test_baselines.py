@@ -1,3 +1,5 @@
+"""Baselines and measures against hand-made cases and scikit-learn."""
+
 import numpy as np
 import pytest
 

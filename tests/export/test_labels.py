@@ -1,3 +1,5 @@
+"""Labels: what came next, horizons and bins at their boundaries, what was not seen."""
+
 from typing import Any, NamedTuple
 
 import numpy as np

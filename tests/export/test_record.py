@@ -55,6 +55,12 @@ def test_only_the_first_step_of_a_sequence_has_none_before_it(recorded: Recorded
     assert np.array_equal(np.diff(steps["time_ms"])[inside], gap[1:][inside])
 
 
+def test_the_items_of_the_window_are_named_exactly(recorded: Recorded) -> None:
+    """All 64 bits: a hash that went through a float would never be found again."""
+    asked = (recorded.item != 0) & (recorded.rows["late"] == 0)
+    assert (recorded.recent == recorded.item[:, None]).any(axis=1)[asked].all()
+
+
 def test_batches_do_not_matter(log: ShopLog, recorded: Recorded) -> None:
     """Cut small, states are carried between plans; the sequences are the same."""
     import export.record as room  # noqa: PLC0415

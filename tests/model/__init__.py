@@ -1,0 +1,1 @@
+"""Tests of the model room, on a small bundle of random weights."""

@@ -1,3 +1,5 @@
+"""The hash map against a dict."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,3 +1,5 @@
+"""The best K against a stable sort, the plain twin of the compiled loop."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,3 +1,5 @@
+"""Each step feature, boundaries in threes; nothing but step and gap enters."""
+
 from typing import Any
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Vocabulary: hashes as the decoder makes them, indices, what is refused."""
+
 import msgspec
 import numpy as np
 import pytest

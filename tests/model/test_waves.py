@@ -1,3 +1,5 @@
+"""The order of running: every step once, live segments in front."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
