@@ -1,0 +1,1 @@
+"""Forecart, the service: events in from Kafka, predictions and churn alerts out."""

@@ -1,4 +1,4 @@
-"""Settings: flags over environment (FORECART_NAME) over file (TOML) over defaults; checked at start.
+"""Settings: flags over environment (FORECART_NAME) over file (TOML) over defaults.
 
 One flat, frozen table: each field has a unit in its name, a default, and a line of help that
 `forecart worker --help`, the docs and the tests read. `load` raises SettingsError with one line.
@@ -100,15 +100,27 @@ class Settings:
             (self.replication >= 1, "replication >= 1"),
             (self.instance >= -1, "instance >= -1"),
             (1 <= self.batch_events_max <= 65_536, "1 <= batch_events_max <= 65536"),
-            (self.event_bytes_max <= self.chunk_bytes_max <= self.buffer_bytes_max,
-             "event_bytes_max <= chunk_bytes_max <= buffer_bytes_max"),
+            (
+                self.event_bytes_max <= self.chunk_bytes_max <= self.buffer_bytes_max,
+                "event_bytes_max <= chunk_bytes_max <= buffer_bytes_max",
+            ),
             (self.commit_interval_ms >= 10, "commit_interval_ms >= 10"),
-            (self.batch_events_max <= self.commit_events_max,
-             "batch_events_max <= commit_events_max"),
-            (0 < self.batch_deadline_s < self.commit_deadline_s < self.transaction_timeout_s
-             < self.session_timeout_s < self.rebalance_timeout_s,
-             "batch_deadline_s < commit_deadline_s < transaction_timeout_s < session_timeout_s"
-             " < rebalance_timeout_s"),
+            (
+                self.batch_events_max <= self.commit_events_max,
+                "batch_events_max <= commit_events_max",
+            ),
+            (
+                0
+                < self.batch_deadline_s
+                < self.commit_deadline_s
+                < self.transaction_timeout_s
+                < self.session_timeout_s,
+                "batch_deadline_s < commit_deadline_s < transaction_timeout_s < session_timeout_s",
+            ),
+            (
+                self.session_timeout_s < self.rebalance_timeout_s,
+                "session_timeout_s < rebalance_timeout_s",
+            ),
             (0 <= self.items_top <= 100, "0 <= items_top <= 100"),
             (-1 <= self.web_port <= 65_535, "-1 <= web_port <= 65535"),
         )
@@ -166,11 +178,8 @@ def load(
         values.update(_from_file(path, known))
     for name, kind in known.items():
         text = environ.get(ENV_PREFIX + name.upper())
-        if text is not None:
-            values[name] = _parse(name, text, kind)
-    for name, value in (flags or {}).items():
-        if value is not None:
-            values[name] = value
+        values |= {} if text is None else {name: _parse(name, text, kind)}
+    values |= {name: value for name, value in (flags or {}).items() if value is not None}
     try:
         return Settings(**values)
     except TypeError as error:
@@ -188,7 +197,9 @@ def _from_file(path: Path, known: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(value, known[name]) and not (
             known[name] is float and isinstance(value, int)
         ):
-            raise SettingsError(f"settings file {path}: {name}={value!r} is no {known[name].__name__}")
+            raise SettingsError(
+                f"settings file {path}: {name}={value!r} is no {known[name].__name__}"
+            )
     return values
 
 
@@ -215,4 +226,6 @@ def _parse(name: str, text: str, kind: type) -> Any:
 def names_with_help() -> list[tuple[str, type, Any, str]]:
     """Name, type, default and help of every setting, in order."""
     kinds = get_type_hints(Settings)
-    return [(f.name, kinds[f.name], f.default, f.metadata["help"]) for f in dataclasses.fields(Settings)]
+    return [
+        (f.name, kinds[f.name], f.default, f.metadata["help"]) for f in dataclasses.fields(Settings)
+    ]

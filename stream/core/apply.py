@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.core.churn import close_alert
-from stream.core.clocks import advance
+from stream.core.clocks import NOBODY, advance
 from stream.core.compiled import compiled
 from stream.core.counters import count_event
 from stream.core.features import head_features
@@ -138,7 +138,11 @@ def apply_rows(
         if full and state.users[clock.oldest].seq_last > seq_before:
             stop = BARRIER
             break
-        epoch = state.users[slot].epoch if slot >= 0 else clock.seq + 1
+        epoch = clock.seq + 1
+        if slot >= 0:
+            epoch = state.users[slot].epoch
+        elif control:
+            epoch = NOBODY
         if not advance(
             state, event.time_ms, epoch, rules.jump_ms_max, rules.gap_ms_max, rules.bucket_ms
         ):
@@ -285,6 +289,23 @@ def take_event(
     link_newest(state, slot)
     state.dirty[slot] = 1
     plan_event(rules, state, event, slot, steps_before, late, open_segment, open_wave, work)
+    write_row(rules, state, event, slot, newest, silence_before_ms, work, out)
+
+
+@compiled
+def write_row(
+    rules: ApplyRules,
+    state: State,
+    event: Record,
+    slot: int,
+    newest: bool,
+    silence_before_ms: int,
+    work: Work,
+    out: Record,
+) -> None:
+    """Write down what the model and settling must know of a row, as of now."""
+    clock = state.clock[0]
+    user = state.users[slot]
     scored = work.counts[1]
     out.as_of_ms = user.time_last_ms
     out.user_seq = user.user_seq
@@ -315,8 +336,8 @@ def take_event(
     if rules.exclude_recent:
         size = state.ring.shape[1]
         for index in range(size):
-            work.recent[scored, index] = (
-                state.ring[slot, index].item if index < user.ring_len else 0
-            )
+            work.recent[scored, index] = np.uint64(0)  # not "x if .. else 0": that is a float
+            if index < user.ring_len:
+                work.recent[scored, index] = state.ring[slot, index].item
     work.row_step[scored] = work.counts[4] - 1
     work.counts[1] += 1

@@ -225,7 +225,7 @@ def judge(
         user.fired_shop_ms = shop_ms
         publish(alert, user, _NORMAL, seq, at_ms, silence_ms, key, sweep)
         return True
-    if user.alert_state == _FIRING and shop_ms >= user.fired_shop_ms + rules.horizon_ms:
+    if sweep and user.alert_state == _FIRING and shop_ms >= user.fired_shop_ms + rules.horizon_ms:
         user.alert_state = _CHURNED
         publish(alert, user, _FIRING, seq, at_ms, silence_ms, key, sweep)
         return True

@@ -1,8 +1,12 @@
 """The watermark and the shop clock of a partition: an event moves them, or waits for a sweep."""
 
+from typing import Final
+
 from stream.core.compiled import compiled
 from stream.core.layout import NEVER_MS
 from stream.core.state import WITNESSES, State
+
+NOBODY: Final = -1  # no witness: a control event of a user without state
 
 
 @compiled
@@ -22,6 +26,9 @@ def advance(
     watermark_ms = time_ms
     if time_ms - clock.watermark_ms > jump_ms_max:
         count = clock.witness_count
+        if epoch == NOBODY:
+            clock.jumps_held += 1
+            return True
         for index in range(count):
             if clock.witness_epoch[index] == epoch:
                 clock.jumps_held += 1

@@ -2,8 +2,9 @@
 
 A window is a ring of sub-buckets (six of 10 min, six of 4 h, seven of 1 d); a cell counts events
 of one type whose time falls into the sub-bucket. Held are the sub-buckets newer than the
-user's newest minus the ring's length. Sliding = all held; a sliding hour covers 50 to 60 minutes.
-Tumbling = the held ones within the aligned window (hour, UTC day, week from Monday) of the newest time.
+user's newest minus the ring's length. Sliding = all held; a sliding hour covers 50 to 60
+minutes. Tumbling = the held ones within the aligned window (hour, UTC day, week from Monday) of
+the newest time.
 """
 
 import numpy as np

@@ -25,7 +25,7 @@ class Forgotten:
         self._times[name] = time_ms
         self._changed[name] = time_ms
         if len(self._times) > self._users_max:
-            lowest = min(self._times, key=self._times.__getitem__)
+            lowest = min(self._times, key=lambda other: (self._times[other], other))
             del self._times[lowest]
             self._changed[lowest] = None
 

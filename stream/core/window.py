@@ -3,12 +3,14 @@
 import numpy as np
 
 from stream.core.compiled import compiled
-from stream.core.layout import SESSION_GAP_MS, Record
+from stream.core.layout import SESSION_GAP_MS, TOKENS_MAX, Record
 from stream.core.state import State
 
 _MIX_1 = np.uint64(0x9E3779B97F4A7C15)
 _MIX_2 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_3 = np.uint64(0x94D049BB133111EB)
+_MIX_4 = np.uint64(0xD6E8FEB86659FD93)
+_SHIFT_16 = np.uint64(16)
 _SHIFT_29 = np.uint64(29)
 _SHIFT_32 = np.uint64(32)
 
@@ -79,9 +81,9 @@ def session_start(state: State, slot: int) -> int:
 
 @compiled
 def digest(state: State, slot: int) -> np.uint64:
-    """Hash the steps held, in order: event id, item, time, category and price, type and action.
+    """Hash the steps held, in order, all of a STEP but its source.
 
-    For each step, x = its five words, each times an odd constant, folded by xor;
+    For each step, x = its words, each times an odd constant, folded by xor (docs/engine.md);
     h = (h xor x) * MIX_1, then h ^= h >> 29. Starts from the number of steps. Cost about 0.1 us.
     """
     ring = state.ring[slot]
@@ -96,7 +98,12 @@ def digest(state: State, slot: int) -> np.uint64:
         word ^= np.uint64(step.time_ms) * _MIX_1
         price = np.uint64(np.uint32(step.price_cents))
         word ^= (price << _SHIFT_32) | np.uint64(step.category)
-        word ^= np.uint64(np.int64(step.event_type) * 256 + np.int64(step.action)) * _MIX_2
+        kind = np.int64(step.event_type) * 256 + np.int64(step.action)
+        word ^= np.uint64(np.int64(step.quantity) * 65_536 + kind) * _MIX_2
+        tokens = np.uint64(0)
+        for token in range(TOKENS_MAX):
+            tokens = (tokens << _SHIFT_16) | np.uint64(step.tokens[token])
+        word ^= tokens * _MIX_4
         value = (value ^ word) * _MIX_1
         value ^= value >> _SHIFT_29
     return value

@@ -133,9 +133,9 @@ class Worker:
 
     def stuck(self) -> str | None:
         """Say why the thread seems to stand still, for the watchdog."""
-        since = self.busy_since
-        if since is not None and time.monotonic() - since > self._limits.batch_deadline_s:
-            return f"an engine step takes {time.monotonic() - since:.1f} s"
+        seconds = time.monotonic() - (self.busy_since or time.monotonic())
+        if seconds > self._limits.batch_deadline_s:
+            return f"an engine step takes {seconds:.1f} s"
         if not self._thread.is_alive() and not self._stopped.is_set():
             return "the worker's thread has ended"
         return None

@@ -138,7 +138,8 @@ class Rig:
 def limits(**changed: Any) -> FlowLimits:
     return FlowLimits(**{
         "batch_events_max": 64, "topic_bytes_max": 1 << 20, "merge_wait_ms": 5,
-        "merge_hold_ms": 10_000, "future_ms_max": 300_000, "commit_interval_s": 0.05, "commit_events_max": 1000,
+        "merge_hold_ms": 10_000, "future_ms_max": 300_000, "commit_interval_s": 0.05,
+        "commit_events_max": 1000,
         "commit_bytes_max": 1 << 20, "batch_deadline_s": 20.0,
         "dead_letters_per_minute_max": 10_000, "hidden_users_max": 32, **changed,
     })  # fmt: skip

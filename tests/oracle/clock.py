@@ -16,10 +16,10 @@ class Clock:
         self.shop_ms = 0
         self.witnesses: dict[int, int] = {}  # a user's epoch -> its first time beyond the limit
 
-    def hear(self, epoch: int, time_ms: int) -> int | None:
+    def hear(self, epoch: int | None, time_ms: int) -> int | None:
         """Take an event's time; return where the watermark has to move, None if it stays.
 
-        epoch: by which a witness is known.
+        epoch: by which a witness is known; None: it is no witness.
         """
         if self.watermark_ms is None:
             return time_ms
@@ -28,6 +28,8 @@ class Clock:
         if time_ms - self.watermark_ms <= self.config.watermark_jump_ms_max:
             self.witnesses = {}
             return time_ms
+        if epoch is None:
+            return None
         self.witnesses.setdefault(epoch, time_ms)
         if len(self.witnesses) < WITNESSES:
             return None

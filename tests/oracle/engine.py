@@ -103,6 +103,8 @@ class OracleEngine:
     def _move_clocks(self, event: Event) -> None:
         user = self.users.get(_key_of(event))
         epoch = self.partition_seq if user is None else user.epoch
+        if user is None and event.flags & Flag.CONTROL_FORGET:
+            epoch = None  # no witness
         target_ms = self.clock.hear(epoch, event.time_ms)
         if target_ms is None:
             return
