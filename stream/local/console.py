@@ -92,7 +92,7 @@ def draw(view: View, place: Place, seconds: float) -> RenderableType:
         _predictions(view.last_predictions),
         _alerts(view.last_alerts, view.open_alerts),
         Text(f"dead letters: {reasons(view)}    duplicates: {view.duplicates:,}"),
-        Text("Ctrl-C ends the demo", style="dim"),
+        Text(f"metrics: {place.metrics_url}    Ctrl-C ends the demo", style="dim"),
     )
 
 
@@ -104,7 +104,7 @@ def _numbers(view: View, place: Place, seconds: float) -> Table:
     table.add_row(
         _pair("events in", f"{view.events_per_second:,.0f}/s", bold),
         _pair("predictions out", f"{view.predictions_per_second:,.0f}/s", bold),
-        _pair("latency p50 / p99", f"{view.p50_ms} / {view.p99_ms} ms", bold),
+        _pair("p50/p99", f"{view.p50_ms}/{view.p99_ms} ms", bold),
         _pair("lag", f"{view.lag:,} events", bold),
     )
     table.add_row(
@@ -119,7 +119,6 @@ def _numbers(view: View, place: Place, seconds: float) -> Table:
         _pair("broker", place.broker),
         _pair("running", f"{seconds:,.0f} s"),
     )
-    table.add_row(_pair("metrics", place.metrics_url or "-"))
     return table
 
 

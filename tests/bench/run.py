@@ -75,6 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     finally:
         if broker is not None:
             broker.down()
+            shutil.rmtree(broker.home, ignore_errors=True)
     report = {"machine": card, "case": json.loads(replace(case, prefix="").to_json()), "runs": runs}
     path = OUTPUT / f"{stamp}.json"
     path.write_text(json.dumps(report, indent=1))

@@ -31,7 +31,7 @@ VIEW = View(
 SHOWN = (
     *("[red]u-1", "click 70%", "p00001", "10%", "20%"),  # prediction: markup is text
     *("u-2", "firing", "at risk", "80%", "2 open"),  # alert
-    *("1,000/s", "998/s", "210 / 530 ms", "27 events", "1,234", "2023-11-14 22:13"),
+    *("1,000/s", "998/s", "210/530 ms", "27 events", "1,234", "2023-11-14 22:13"),
     *("shop-1", "cpu", "127.0.0.1:9092", "http://127.0.0.1:6066/metrics", "7 (undecodable 7)"),
 )
 
