@@ -71,7 +71,7 @@ class Settings:
     future_ms_max: int = _f(300_000, "an event further ahead of its record is from_future")
     watermark_jump_ms_max: int = _f(2 * DAY_MS, "a larger jump waits for three users")
     source_gap_ms_max: int = _f(3_600_000, "one advance adds at most this to shop time")
-    bucket_ms: int = _f(600_000, "shop time between churn sweeps")
+    bucket_ms: int = _f(3_600_000, "shop time between churn sweeps")
     dead_letter_bytes_max: int = _f(1 << 20, "a longer original is cut, and marked so")
     dead_letters_per_minute_max: int = _f(60_000, "above it the partition is slowed down")
     # Churn

@@ -24,7 +24,7 @@ class EngineConfig:
     future_ms_max: int = 300_000  # event time beyond the record's own time: from_future
     watermark_jump_ms_max: int = 2 * DAY_MS  # a larger jump waits until 3 users confirm it
     source_gap_ms_max: int = HOUR_MS  # one advance of the watermark adds at most this to shop time
-    bucket_ms: int = 600_000  # shop time between sweeps
+    bucket_ms: int = 3_600_000  # shop time between sweeps
     forget_keep_ms: int = 8 * DAY_MS  # event time for which a forgotten user's hash is kept
     forgotten_max: int = 100_000  # hashes kept; beyond it the oldest goes
     hash_key: bytes = b"forecart"  # of the keyed hash by which a forgotten user is remembered

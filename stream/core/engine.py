@@ -18,7 +18,7 @@ from stream.core.churn import ChurnRules
 from stream.core.config import EngineConfig
 from stream.core.due import DueIndex
 from stream.core.forgotten import Forgotten
-from stream.core.layout import Records
+from stream.core.layout import AlertState, Level, Records
 from stream.core.plan import Plan, Scores
 from stream.core.results import ALERT, Applied, Batch, Settled
 from stream.core.settle import settle_rows, sweep_users
@@ -58,6 +58,7 @@ class Engine:
         )
         self._locals_of = np.full(len(self.state.users), -1, np.int32)
         self._pending = False
+        self.dropped = dict.fromkeys(("capacity", "forgotten", "ttl"), 0)  # users, ever
         self._apply_rules = ApplyRules(
             refresh_steps=config.refresh_steps,
             future_ms_max=config.future_ms_max,
@@ -225,6 +226,18 @@ class Engine:
         """Users that have state."""
         return len(self._slots)
 
+    def open_alerts(self) -> tuple[int, int]:
+        """Count firing alerts, at risk and at high risk. Looks at every slot."""
+        users = self.state.users
+        firing = (users["epoch"] != 0) & (users["alert_state"] == AlertState.FIRING)
+        high = int((users["alert_level"][firing] == Level.HIGH_RISK).sum())
+        return int(firing.sum()) - high, high
+
+    @property
+    def bytes_count(self) -> int:
+        """Size of the arrays, the (h, c) pool apart."""
+        return sum(array.nbytes for array in self.state)
+
     def drop_hidden(self) -> None:
         """Forget every kept (h, c): the model has changed."""
         self.state.hidden_row[:] = -1
@@ -288,6 +301,7 @@ class Engine:
                 key = users[user] if slot < 0 else self._key(slot)
                 if slot >= 0:
                     self._leave(key, slot)
+                    self.dropped["forgotten" if kind == FORGOTTEN else "capacity"] += 1
                 if kind == FORGOTTEN:
                     self._forgotten.add(self._forgotten.hash(key), time_ms)
             keys.append(key)
@@ -320,6 +334,7 @@ class Engine:
             keys += [names[index] for index in found["key"][:count].tolist()]
             for index in np.flatnonzero(dropped).tolist():
                 self._leave(names[index], int(due[index]))
+                self.dropped["ttl"] += 1
             clock["bucket"] = bucket + 1
             self._due.note(state, slots[state.users["epoch"][slots] != 0])
         clock["bucket"] = last

@@ -1,12 +1,15 @@
 """What one topic partition has sent and the engine has not yet applied.
 
-Chunks come in on the event loop's thread and wait undecoded; the worker's thread decodes as many
-together as make a batch. Offsets go on without a hole, or the worker stops. Rows below the position
-are skipped: they come again after a seek, and are in the state already.
+Chunks come in on the event loop's thread and wait undecoded; as many together as make a batch are
+decoded on a thread of its own, one batch ahead of the worker's. Offsets go on without a hole, or
+the worker stops. Rows below the position are skipped: they come again after a seek, and are in the
+state already.
 """
 
 import threading
+import time
 from collections import deque
+from concurrent.futures import Executor, Future
 from typing import Final
 
 import numpy as np
@@ -36,9 +39,11 @@ class TopicBuffer:
         self.front: Decoded | None = None
         self.front_received_ms = 0  # wall clock at which the oldest chunk of the front came
         self.taken = NO_ROWS
+        self.decode_s = 0.0  # spent decoding, ever
         self.end_offset = -1  # last stable offset by the newest response
         self._decoded_next = offset_next  # offsets below it are decoded, or known to hold no row
         self._chunks: deque[Chunk] = deque()
+        self._ahead: Future[tuple[Decoded, int]] | None = None  # what comes after the front
         self._lock = threading.Lock()
 
     def append(self, chunk: Chunk) -> None:
@@ -63,15 +68,18 @@ class TopicBuffer:
         """Decoded rows that stand at the head."""
         return 0 if self.front is None else len(self.front.events) - self.taken
 
-    def fill(self, decoder: Decoder, rows_max: int) -> None:
-        """Decode chunks to the front, about `rows_max` rows, if it is empty and there are any."""
+    def fill(self, decoder: Decoder, pool: Executor, rows_max: int) -> None:
+        """Bring decoded rows to the front, about `rows_max`, if it is empty and there are any.
+
+        What comes after them is decoded meanwhile, by the pool's one thread.
+        """
         while self.rows_front == 0:
-            chunks = self._pop(rows_max)
-            if not chunks:
+            ahead = self._ahead or self._start(decoder, pool, rows_max)
+            if ahead is None:
                 return
-            self.front = self._decode(decoder, chunks)
-            self.front_received_ms = min(chunk.received_ms for chunk in chunks)
+            self.front, self.front_received_ms = ahead.result()
             self.taken = NO_ROWS
+            self._ahead = self._start(decoder, pool, rows_max)
 
     def take(self, rows: int) -> None:
         """Move the head on."""
@@ -91,9 +99,15 @@ class TopicBuffer:
     def idle_next(self) -> int | None:
         """Return the position when nothing is left to apply; None while there is something."""
         with self._lock:
-            if self.rows_front or self._chunks:
+            if self.rows_front or self._chunks or self._ahead is not None:
                 return None
             return self._decoded_next
+
+    def _start(
+        self, decoder: Decoder, pool: Executor, rows_max: int
+    ) -> "Future[tuple[Decoded, int]] | None":
+        chunks = self._pop(rows_max)
+        return pool.submit(self._decode, decoder, chunks) if chunks else None
 
     def _pop(self, rows_max: int) -> list[Chunk]:
         chunks: list[Chunk] = []
@@ -108,7 +122,9 @@ class TopicBuffer:
                 chunks.append(chunk)
         return chunks
 
-    def _decode(self, decoder: Decoder, chunks: list[Chunk]) -> Decoded:
+    def _decode(self, decoder: Decoder, chunks: list[Chunk]) -> tuple[Decoded, int]:
+        """Decode chunks; also gives the wall clock at which the oldest came."""
+        began = time.monotonic()
         offsets: list[int] = []
         timestamps_ms: list[int] = []
         keys: list[bytes | None] = []
@@ -127,7 +143,7 @@ class TopicBuffer:
         if skipped:
             del offsets[:skipped], timestamps_ms[:skipped], keys[:skipped], values[:skipped]
         self._decoded_next = max(first, chunks[-1].offset_next)
-        return decoder.decode(
+        decoded = decoder.decode(
             self.topic,
             self.partition,
             first,
@@ -137,3 +153,5 @@ class TopicBuffer:
             keys,
             values,
         )
+        self.decode_s += time.monotonic() - began
+        return decoded, min(chunk.received_ms for chunk in chunks)

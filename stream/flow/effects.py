@@ -5,16 +5,20 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from stream.core.layout import Outcome
 from stream.core.results import Settled
-from stream.flow.account import Output
+from stream.flow.account import Closing, Output
 from stream.flow.partition import Partition, Taken
 from stream.flow.receipts import Stretch
 from stream.wire.outputs import dead_letter, encode_alerts, encode_receipts
 from stream.wire.predictions import PredictionEncoder
 from stream.wire.state import HEADER_KEY, Header, changelog, decode_header
 
+Latencies = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]  # receipt and event time by row
+
+_NONE: Final = np.zeros(0, np.int64)
 _PREDICTED: Final = int(Outcome.PREDICTED)
 _DEAD: Final = int(Outcome.DEAD_LETTERED)
 
@@ -139,3 +143,24 @@ class Effects:
             [message.key for message in messages],
             [message.value for message in messages],
         )
+
+    def closing(self, partitions: Sequence[Partition], latencies: Sequence[Latencies]) -> Closing:
+        """Encode the end of a transaction: state, header, receipts and offsets of what moved."""
+        closing = Closing([], [], {}, {}, 0, _NONE, _NONE)
+        offsets: dict[tuple[str, int], int] = {}
+        for partition in partitions:
+            if not partition.moved:
+                continue
+            output, header, value = self.state(partition)
+            closing.state.append(output)
+            stretches = partition.receipts.take(partition.offset_next)
+            closing.receipts.append(self.receipts(partition.number, stretches))
+            closing.headers[partition.number] = header, value
+            offsets |= {(name, partition.number): at for name, at in header.offset_next.items()}
+            closing.rows += partition.rows_open
+            partition.note_closed()
+        closing.offsets = offsets
+        if latencies:
+            closing.receipt_ms = np.concatenate([receipt_ms for receipt_ms, _ in latencies])
+            closing.event_ms = np.concatenate([event_ms for _, event_ms in latencies])
+        return closing

@@ -4,6 +4,7 @@ A topic that has no row is waited for: briefly if it is caught up, long if it is
 Waiting is counted from the moment at which the oldest head came.
 """
 
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,9 +42,15 @@ class Order:
     """The merge of one partition number."""
 
     def __init__(
-        self, decoder: Decoder, merge_wait_ms: int, merge_hold_ms: int, future_ms_max: int
+        self,
+        decoder: Decoder,
+        pool: Executor,
+        merge_wait_ms: int,
+        merge_hold_ms: int,
+        future_ms_max: int,
     ) -> None:
         self._decoder = decoder
+        self._pool = pool
         self._future_ms_max = future_ms_max
         self._wait_ms = merge_wait_ms
         self._hold_ms = merge_hold_ms
@@ -54,7 +61,7 @@ class Order:
     ) -> tuple[Batch, Origin] | None:
         """Take the next rows in merged order; None while there are none, or a topic is awaited."""
         for buffer in buffers:
-            buffer.fill(self._decoder, rows_max)
+            buffer.fill(self._decoder, self._pool, rows_max)
         if not self._may_go_on(buffers, now_ms):
             return None
         times = [self._times(buffer) for buffer in buffers]

@@ -1,5 +1,6 @@
 """A worker's engines, owned or kept warm, as the changelog restores them (ports.StateStore)."""
 
+import time
 from collections.abc import Mapping, Sequence
 
 from stream.core.config import EngineConfig
@@ -17,12 +18,15 @@ class Engines:
         self._rows_max = rows_max
         self._engines: dict[int, Engine] = {}
         self._headers: dict[int, Header] = {}
+        self._read: dict[int, tuple[int, float]] = {}  # records since `activate`, and when begun
 
     def restore(
         self, partition: int, keys: Sequence[bytes | None], values: Sequence[bytes | None]
     ) -> None:
         """Apply changelog records. Raises RestoreError: a state that cannot be read is no state."""
         engine = self._engine(partition)
+        count, began = self._read.get(partition, (0, time.monotonic()))
+        self._read[partition] = count + len(keys), began
         records = [(key or b"", value) for key, value in zip(keys, values, strict=True)]
         try:
             header = restore(engine, records)
@@ -59,6 +63,13 @@ class Engines:
             )
         engine.drop_hidden()
         return engine, header
+
+    def restored(self, partition: int) -> tuple[int, float] | None:
+        """Return records read and seconds since the first, once per restore."""
+        if partition not in self._read:
+            return None
+        count, began = self._read.pop(partition)
+        return count, time.monotonic() - began
 
     def note_commit(self, partition: int, header: Header) -> None:
         """Keep what a commit wrote: the state in memory is that of this header."""

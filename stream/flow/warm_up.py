@@ -8,6 +8,7 @@ rows go through the same steps as real ones; nothing is published, and engine an
 import json
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -77,12 +78,14 @@ def warm_up(
     # So that a user is dropped by a sweep.
     config = replace(config, user_ttl_ms=10 * HOUR_MS, source_gap_ms_max=HOUR_MS, bucket_ms=HOUR_MS)
     engine = Engine(config, NUMBER, ROWS_MAX)
-    partition = Partition(engine, buffers, Order(decoder, 0, 0, config.future_ms_max), {}, ROWS_MAX)
     scorer.open(NUMBER, config.hidden_users_max)
-    try:
-        _apply_all(partition, scorer, effects)
-    finally:
-        scorer.close(NUMBER)
+    with ThreadPoolExecutor(1) as pool:
+        order = Order(decoder, pool, 0, 0, config.future_ms_max)
+        partition = Partition(engine, buffers, order, {}, ROWS_MAX)
+        try:
+            _apply_all(partition, scorer, effects)
+        finally:
+            scorer.close(NUMBER)
     effects.receipts(NUMBER, partition.receipts.take(partition.offset_next))
     output, _, header = effects.state(partition)
     engines = Engines(config, partitions, ROWS_MAX)

@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -24,7 +23,8 @@ from stream.core.plan import Scorer, Scores
 from stream.core.results import Applied, Settled
 from stream.flow.account import Account, Closing
 from stream.flow.buffer import TopicBuffer
-from stream.flow.effects import Effects
+from stream.flow.effects import Effects, Latencies
+from stream.flow.gauges import Gauges
 from stream.flow.limits import FlowLimits
 from stream.flow.observe import Observer
 from stream.flow.order import Order
@@ -73,19 +73,22 @@ class Worker:
         self._account = account
         self._fetching = fetching
         self._observer = observer
+        self._gauges = Gauges(observer)
         self._fail = fail
         self._partitions: list[Partition] = []
         self._buffers: dict[tuple[str, int], TopicBuffer] = {}
-        self._full: set[tuple[str, int]] = set()
+        self._full: dict[tuple[str, int], float] = {}  # held back, since when (monotonic)
         self._turn_next = 0
         self._flight: Flight | None = None
         self._committed_at = 0.0
-        self._latencies: list[tuple[Any, Any]] = []  # (receipt_ms, event_ms) of settled rows
+        self._latencies: list[Latencies] = []  # of rows settled since the last commit
         self._requests: deque[Callable[[], None]] = deque()
         self._wake = threading.Event()
         self._stopped = threading.Event()
-        self._pool = ThreadPoolExecutor(1, "score")
+        self._scoring = ThreadPoolExecutor(1, "score")
+        self._decoding = ThreadPoolExecutor(1, "decode")
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+        self._revoked_at: float | None = None
         self.busy_since: float | None = None  # monotonic: when the present turn began
 
     # -- from other threads
@@ -99,7 +102,8 @@ class Worker:
         self._stopped.set()
         self._wake.set()
         self._thread.join(deadline_s)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._scoring, self._decoding):
+            pool.shutdown(wait=False, cancel_futures=True)
         self._account.stop()
 
     def on_chunk(self, chunk: Chunk) -> None:
@@ -118,17 +122,21 @@ class Worker:
             buffer.topic, chunk.partition, chunk.records_count_max, chunk.bytes_count
         )
         if buffer.bytes_count > self._limits.topic_bytes_max and place not in self._full:
-            self._full.add(place)
+            self._full[place] = time.monotonic()
             self._fetching.hold(*place)
         self._wake.set()
 
     async def on_assigned(self, starts: Mapping[int, Mapping[str, int]]) -> None:
         """Take partitions over, at the given positions."""
         await self._ask(lambda: self._assign(starts))
+        if self._revoked_at is not None:
+            self._observer.rebalance(time.monotonic() - self._revoked_at)
+            self._revoked_at = None
 
     async def on_revoked(self, partitions: frozenset[int]) -> None:
         """Commit what is applied and let all partitions go."""
         log.info("handing over partitions %s", sorted(partitions))
+        self._revoked_at = time.monotonic()
         await self._ask(self._hand_over)
 
     def stuck(self) -> str | None:
@@ -235,7 +243,8 @@ class Worker:
             self._release(partition)
             if taken is not None:
                 self._turn_next = (self._turn_next + step + 1) % len(self._partitions)
-                self._observer.stage("decode", time.monotonic() - began)
+                self._observer.stage("order", time.monotonic() - began)
+                self._gauges.tell_decoding(partition.buffers)
                 return partition, taken
         return None
 
@@ -244,7 +253,7 @@ class Worker:
         for buffer in partition.buffers:
             place = (buffer.name, buffer.partition)
             if place in self._full and buffer.bytes_count < self._limits.topic_bytes_max // 2:
-                self._full.discard(place)
+                self._observer.paused(time.monotonic() - self._full.pop(place))
                 self._fetching.release(*place)
 
     def _launch(self, partition: Partition, taken: Taken) -> None:
@@ -253,7 +262,7 @@ class Worker:
         applied = partition.engine.apply(taken.batch, taken.first)
         partition.note_applied(taken, applied)
         self._observer.stage("state", time.monotonic() - began)
-        scores = self._pool.submit(self._score, partition.number, applied)
+        scores = self._scoring.submit(self._score, partition.number, applied)
         self._flight = Flight(partition, taken, applied, scores)
 
     def _score(self, number: int, applied: Applied) -> Scores:
@@ -315,26 +324,8 @@ class Worker:
 
     def _closing(self) -> Closing:
         self._committed_at = time.monotonic()
-        closing = Closing([], [], {}, {}, 0, np.zeros(0, np.int64), np.zeros(0, np.int64))
-        offsets: dict[tuple[str, int], int] = {}
-        for partition in self._partitions:
-            if not partition.moved:
-                continue
-            output, header, value = self._effects.state(partition)
-            stretches = partition.receipts.take(partition.offset_next)
-            closing.state.append(output)
-            closing.receipts.append(self._effects.receipts(partition.number, stretches))
-            closing.headers[partition.number] = header, value
-            for name, offset in header.offset_next.items():
-                offsets[name, partition.number] = offset
-            closing.rows += partition.rows_open
-            partition.note_closed()
-        closing.offsets = offsets
-        if self._latencies:
-            closing.receipt_ms = np.concatenate([receipt for receipt, _ in self._latencies])
-            closing.event_ms = np.concatenate([event for _, event in self._latencies])
-            self._latencies = []
-        return closing
+        latencies, self._latencies = self._latencies, []
+        return self._effects.closing(self._partitions, latencies)
 
     def _note_finished(self, wait: bool) -> None:
         finished = self._account.finished(wait)
@@ -347,6 +338,7 @@ class Worker:
                 header = closing.headers[partition.number][0]
                 self._engines.note_commit(partition.number, header)
                 partition.note_committed(header.offset_next)
+                self._gauges.tell(partition.engine)
         self._observer.stage("commit", seconds)
         self._observer.commit("committed", seconds, closing.receipt_ms, closing.event_ms, now_ms)
         self._observer.in_flight(self.rows_waiting())
@@ -358,23 +350,22 @@ class Worker:
         buffers = {}
         for number in sorted(starts):
             engine, header = self._engines.activate(number)
+            if (restored := self._engines.restored(number)) is not None:
+                self._observer.restored(number, *restored)
             mine = [
                 TopicBuffer(topic, name, number, starts[number][name])
                 for topic, name in enumerate(self._inputs)
             ]
-            limits = self._limits
             order = Order(
-                self._decoder, limits.merge_wait_ms, limits.merge_hold_ms, limits.future_ms_max
+                self._decoder,
+                self._decoding,
+                self._limits.merge_wait_ms,
+                self._limits.merge_hold_ms,
+                self._limits.future_ms_max,
             )
-            partitions.append(
-                Partition(
-                    engine,
-                    mine,
-                    order,
-                    {} if header is None else header.outcomes,
-                    self._limits.dead_letters_per_minute_max,
-                )
-            )
+            outcomes = {} if header is None else header.outcomes
+            dead_max = self._limits.dead_letters_per_minute_max
+            partitions.append(Partition(engine, mine, order, outcomes, dead_max))
             self._scorer.open(number, self._limits.hidden_users_max)
             buffers.update({(buffer.name, number): buffer for buffer in mine})
         self._partitions = partitions

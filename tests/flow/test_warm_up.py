@@ -11,6 +11,7 @@ import stream.core, stream.model, stream.wire
 from stream.app import INPUTS, _effects, _scorer
 from stream.core.engine import Engine
 from stream.flow.buffer import TopicBuffer
+from concurrent.futures import ThreadPoolExecutor
 from stream.flow.order import Order
 from stream.flow.partition import Partition
 from stream.flow.ports import Columns
@@ -54,7 +55,7 @@ for block in Shop(3, users=80, days=45, partitions=1).events():
 for buffer, columns in zip(buffers, rows):
     count = len(columns.offsets)
     buffer.append(Made(buffer.name, columns, count, count))
-order = Order(decoder, 0, 0, config.future_ms_max)
+order = Order(decoder, ThreadPoolExecutor(1), 0, 0, config.future_ms_max)
 partition = Partition(Engine(config, 0, 256), buffers, order, {}, 10**9)
 scorer.open(0, 1000)
 _apply_all(partition, scorer, effects)

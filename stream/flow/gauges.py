@@ -1,0 +1,47 @@
+"""What the metrics hear of state and decoding: differences since it was last told."""
+
+import time
+from collections.abc import Sequence
+from typing import Final, get_args
+
+from stream.core.engine import Engine
+from stream.flow.buffer import TopicBuffer
+from stream.flow.observe import Eviction, Observer
+
+STATE_EVERY_S: Final = 5.0  # counting alerts looks at every user
+
+
+class Gauges:
+    """Remembers what was told. Used by the worker's thread."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._told_at: dict[int, float] = {}
+        self._dropped: dict[tuple[int, str], int] = {}
+        self._decoded_s: dict[tuple[str, int], float] = {}
+
+    def tell(self, engine: Engine) -> None:
+        """Tell an engine's size and drops, now and then."""
+        now = time.monotonic()
+        number = engine.partition
+        if now - self._told_at.get(number, -STATE_EVERY_S) < STATE_EVERY_S:
+            return
+        self._told_at[number] = now
+        at_risk, high_risk = engine.open_alerts()
+        self._observer.state(number, engine.users_count, engine.bytes_count, at_risk, high_risk)
+        for reason in get_args(Eviction):
+            count = engine.dropped[reason]
+            before = self._dropped.get((number, reason), 0)
+            self._dropped[number, reason] = count
+            if count > before:
+                self._observer.evicted(reason, count - before)
+
+    def tell_decoding(self, buffers: Sequence[TopicBuffer]) -> None:
+        """Tell the seconds that decoding took since the last call."""
+        seconds = 0.0
+        for buffer in buffers:
+            place = (buffer.name, buffer.partition)
+            before = self._decoded_s.get(place, 0.0)
+            self._decoded_s[place] = buffer.decode_s
+            seconds += max(0.0, buffer.decode_s - before)
+        self._observer.stage("decode", seconds)
