@@ -4,7 +4,9 @@ Rules of the room: a commit is one transaction over all partitions, as a worker'
 worker's producer settings. Time spent making events is never inside what is measured.
 """
 
+import contextlib
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -218,11 +220,13 @@ class Log:
     def disk_bytes(self) -> int:
         """Return what the topic's files take on disk, those about to be deleted too."""
         size = 0
-        for path in self._kafka.home.glob(f"data/{self.topic}-*/*"):
-            try:
-                size += path.stat().st_blocks * 512
-            except FileNotFoundError:  # the broker has just removed or renamed it
-                continue
+        for number in range(self.full.card.partitions):
+            folder = self._kafka.home / "data" / f"{self.topic}-{number}"
+            # The broker removes files and, in the end, the folder meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                for entry in os.scandir(folder):
+                    with contextlib.suppress(FileNotFoundError):
+                        size += entry.stat().st_blocks * 512
         return size
 
     def _take_statistics(self, text: str) -> None:

@@ -67,6 +67,8 @@ class Blocks:
         self._round_commits = round_commits
         self._commits = [0] * len(full.engines)
         self._sequence = 0
+        for new in full.new:  # what another form has written already
+            new[:] = 0
 
     def fill(self, number: int, first: int, last: int) -> Records:
         epochs = self._full.engines[number].state.users["epoch"][first:last]
@@ -76,10 +78,12 @@ class Blocks:
     def commit(self, number: int) -> Records:
         engine = self._full.engines[number]
         values = encode_delta(engine, self._full.new[number])
-        share = len(engine.state.users) / self._round_commits
         turn = self._commits[number] % self._round_commits
-        part = engine.state.users["epoch"][int(turn * share) : int((turn + 1) * share)]
-        values += encode_snapshot(engine, np.flatnonzero(part) + int(turn * share))
+        first, last = (
+            len(engine.state.users) * at // self._round_commits for at in (turn, turn + 1)
+        )
+        part = engine.state.users["epoch"][first:last]
+        values += encode_snapshot(engine, np.flatnonzero(part) + first)
         self._commits[number] += 1
         return self._records(number, values)
 

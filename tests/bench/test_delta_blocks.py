@@ -14,7 +14,9 @@ SLOTS = 1024
 
 @pytest.fixture
 def full():
-    return FullUsers(Card(), USERS)
+    full = FullUsers(Card(), USERS)
+    full.touch(700, 500)  # of which neither form knows
+    return full
 
 
 def commits(scheme, full, count):
