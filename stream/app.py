@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -39,6 +40,9 @@ from stream.wire.topics import ALERTS, DEAD_LETTERS, INPUTS, PREDICTIONS, RECEIP
 
 log = logging.getLogger(__name__)
 
+# A thread that comes back from compiled code or ONNX Runtime waits up to this long for the
+# interpreter while another decodes: at the default of 5 ms, scoring took 61 us a row, not 4.7.
+SWITCH_S = 0.0005
 DRAIN_S = 30.0  # for an orderly stop
 LAG_EVERY_S = 1.0
 
@@ -135,6 +139,7 @@ class Service:
 
     async def run(self) -> int:
         """Run until a signal or a failure; returns the exit code."""
+        sys.setswitchinterval(SWITCH_S)
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
         for name in (signal.SIGINT, signal.SIGTERM):

@@ -24,6 +24,8 @@ FLOORS = (
     ("stream.model", "stream.wire"),
     ("stream.settings",),
     ("stream.core",),
+    ("stream.__init__",),
+    ("stream.kernel_cache",),  # where kernels are kept: chosen before anything else is imported
 )
 HEIGHT = {room: -index for index, rooms in enumerate(FLOORS) for room in rooms}
 
@@ -37,6 +39,7 @@ LIBRARIES = {
     "stream.wire": {"numpy", "numba", "msgspec", "xxhash"},
     "stream.model": {"numpy", "numba", "msgspec", "xxhash", "onnxruntime"},
     "stream.settings": set(),
+    "stream.kernel_cache": set(),
 }
 FORBIDDEN_IN_STREAM = {"torch", "sklearn", "onnx", "scipy", "export", "tests"}
 # An adapter knows one of these. Faust, mode and aiokafka are one library in three packages.

@@ -45,14 +45,28 @@ Event ids come of run id, file digest and line: each run is new events, unless
 @click.command(epilog=EPILOG)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--map", "maps", multiple=True, metavar="FIELD=COLUMN", help="Column of a field.")
-@click.option("--const", "constants", multiple=True, metavar="FIELD=VALUE",
-              help="Value of a field where no column gives one.")
-@click.option("--type-map", "types", multiple=True, metavar="VALUE=TYPE[/ACTION]",
-              help="What a value of the event-type column means, e.g. pv=click/view.")
+@click.option(
+    "--const",
+    "constants",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Value of a field where no column gives one.",
+)
+@click.option(
+    "--type-map",
+    "types",
+    multiple=True,
+    metavar="VALUE=TYPE[/ACTION]",
+    help="What a value of the event-type column means, e.g. pv=click/view.",
+)
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Events a second.")
-@click.option("--speed", metavar="original|full|Nx", default=None,
-              help="As time passed in the file, as fast as Kafka takes them, or N times as fast "
-              "as in the file.  [default: full]")
+@click.option(
+    "--speed",
+    metavar="original|full|Nx",
+    default=None,
+    help="As time passed in the file, as fast as Kafka takes them, or N times as fast "
+    "as in the file.  [default: full]",
+)
 @click.option("--limit", type=click.IntRange(1), help="Only the first so many events.")
 @click.option("--run-id", help="Repeat a run: the same event ids.  [default: a new one]")
 @click.option("--strict", is_flag=True, help="Publish nothing where one row is broken.")

@@ -33,20 +33,35 @@ def _share(name: str, default: float, text: str) -> Callable[[Any], Any]:
 
 
 @click.command()
-@click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Same seed, "
-              "same shop.")
-@click.option("--users", default=1_000, show_default=True, type=click.IntRange(1),
-              help="Who may come.")
-@click.option("--items", default=2_000, show_default=True, type=click.IntRange(12),
-              help="What is sold.")
-@click.option("--days", default=60.0, show_default=True, type=click.FloatRange(0, min_open=True),
-              help="Simulated days; the last one ends now.")
-@click.option("--start", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
-              help="First day (UTC), in place of DAYS ago: with the same seed, the same bytes.")
-@click.option("--rate", type=click.FloatRange(0, min_open=True),
-              help="Events a second.  [default: 1000]")
-@click.option("--speed", type=click.FloatRange(0, min_open=True),
-              help="Simulated seconds a second, in place of a rate.")
+@click.option(
+    "--seed", default=1, show_default=True, type=click.IntRange(0), help="Same seed, same shop."
+)
+@click.option(
+    "--users", default=1_000, show_default=True, type=click.IntRange(1), help="Who may come."
+)
+@click.option(
+    "--items", default=2_000, show_default=True, type=click.IntRange(12), help="What is sold."
+)
+@click.option(
+    "--days",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Simulated days; the last one ends now.",
+)
+@click.option(
+    "--start",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    help="First day (UTC), in place of DAYS ago: with the same seed, the same bytes.",
+)
+@click.option(
+    "--rate", type=click.FloatRange(0, min_open=True), help="Events a second.  [default: 1000]"
+)
+@click.option(
+    "--speed",
+    type=click.FloatRange(0, min_open=True),
+    help="Simulated seconds a second, in place of a rate.",
+)
 @click.option("--full-speed", is_flag=True, help="As fast as Kafka takes them.")
 @click.option("--events", type=click.IntRange(1), help="Stop after so many events.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Stop after so long.")
@@ -56,8 +71,11 @@ def _share(name: str, default: float, text: str) -> Callable[[Any], Any]:
 @_share("poison", 0.002, "Records that cannot be used, as a share.")
 @_share("future", 0.0005, "Events from the future, as a share.")
 @_share("skewed-users", 0.01, "Users whose clock is hours wrong.")
-@click.option("--truth", type=click.Path(path_type=Path, dir_okay=False),
-              help="Write what is true of the run to this file (JSON lines).")
+@click.option(
+    "--truth",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write what is true of the run to this file (JSON lines).",
+)
 @with_settings
 def command(
     settings: Settings,

@@ -56,7 +56,11 @@ class Engines:
         engine = self._engine(partition)
         header = self._headers.get(partition)
         if header is not None:
-            engine.finish_restore(clock_of(header))
+            clock = clock_of(header)
+            if header.bucket_ms != self._config.bucket_ms:
+                # The setting was changed: the bucket that is open is another one.
+                clock["bucket"] = header.shop_ms // self._config.bucket_ms
+            engine.finish_restore(clock)
         elif engine.users_count:
             raise RestoreError(
                 f"changelog of partition {partition}: {engine.users_count} users and no header"

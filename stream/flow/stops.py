@@ -90,6 +90,13 @@ class ConsumerFailedError(WorkerStopError):
     exit_code = 21
 
 
+class GroupMetadataError(WorkerStopError):
+    """The Kafka library lays its group metadata out otherwise than this code knows."""
+
+    exit_code = 22
+    restart = False
+
+
 class EngineError(WorkerStopError):
     """The engine or the model raised on a batch: a fault of ours, never of an event."""
 

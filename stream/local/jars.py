@@ -56,7 +56,8 @@ def pinned() -> list[Jar]:
     for line in PINS.read_text().splitlines():
         if line and not line.startswith("#"):
             name, sha256 = line.split()
-            jars.append(Jar(*name.split(":"), sha256))
+            group, artifact, version = name.split(":")
+            jars.append(Jar(group, artifact, version, sha256))
     versions = {jar.artifact: jar.version for jar in jars}
     for artifact in ("kafka_2.13", "kafka-clients", "kafka-server"):
         if versions.get(artifact) != KAFKA_VERSION:

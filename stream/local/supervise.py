@@ -7,6 +7,7 @@ It is started again after 1 s, then 2, 4, ... up to 30 s; one that ran for a min
 import logging
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Collection, Sequence
 from types import FrameType
@@ -21,12 +22,11 @@ HEALTHY_S: Final = 60.0
 
 def supervise(command: Sequence[str], final_codes: Collection[int]) -> int:
     """Run until it ends well, or for good, or a signal comes; returns its exit code."""
-    stopping = False
+    stopping = threading.Event()
     child: subprocess.Popen[bytes] | None = None
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        nonlocal stopping
-        stopping = True
+        stopping.set()
         if child is not None and child.poll() is None:
             child.send_signal(signal.SIGTERM)
 
@@ -37,14 +37,11 @@ def supervise(command: Sequence[str], final_codes: Collection[int]) -> int:
         began = time.monotonic()
         child = subprocess.Popen(command, start_new_session=True)
         code = child.wait()
-        if stopping or code == 0 or code in final_codes:
+        if stopping.is_set() or code == 0 or code in final_codes:
             return code
         if time.monotonic() - began >= HEALTHY_S:
             wait_s = WAIT_S_FIRST
         log.warning("worker ended with %d; starting again in %.0f s", code, wait_s)
-        until = time.monotonic() + wait_s
-        while not stopping and time.monotonic() < until:
-            time.sleep(0.1)
-        if stopping:
+        if stopping.wait(wait_s):
             return code
         wait_s = min(2 * wait_s, WAIT_S_MAX)

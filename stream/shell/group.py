@@ -12,18 +12,11 @@ from typing import Final
 
 from confluent_kafka import Consumer
 
-from stream.flow.stops import CommitFencedError, WorkerStopError
+from stream.flow.stops import CommitFencedError, GroupMetadataError
 
 MAGIC: Final = b"CGMDv2:"
 NO_INSTANCE: Final = b"\x01"
 SOME_INSTANCE: Final = b"\x00"
-
-
-class GroupMetadataError(WorkerStopError):
-    """librdkafka lays its group metadata out otherwise than this code knows."""
-
-    exit_code = 22
-    restart = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,11 @@ class UserTable(Collection):  # type: ignore[misc]
                 self._offset_next.pop(tp.partition, None)
                 self._state.drop(tp.partition)
 
-    async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:  # noqa: ARG002
+    async def on_recovery_completed(
+        self,
+        active_tps: set[TP],  # noqa: ARG002
+        standby_tps: set[TP],  # noqa: ARG002
+    ) -> None:
         """Tell those who asked to hear of it."""
         await self.call_recover_callbacks()
 

@@ -36,7 +36,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     partition_seq: int
     watermark_ms: int
     shop_ms: int
-    bucket: int
+    bucket: int  # index of the open bucket, of bucket_ms
+    bucket_ms: int
     witness_epoch: list[int]
     witness_ms: list[int]
     jumps_held: int
@@ -62,6 +63,7 @@ def header_of(
         watermark_ms=int(clock["watermark_ms"]),
         shop_ms=int(clock["shop_ms"]),
         bucket=int(clock["bucket"]),
+        bucket_ms=engine.config.bucket_ms,
         witness_epoch=clock["witness_epoch"][:witnesses].tolist(),
         witness_ms=clock["witness_ms"][:witnesses].tolist(),
         jumps_held=int(clock["jumps_held"]),

@@ -203,7 +203,7 @@ async def test_killed_twice_nothing_lost_nothing_twice(kafka: str, names: Any, g
                 feed(kafka, names, 100, total)
                 total += 100
             await wait_for(
-                lambda: len(read_all(kafka, names["out"])) > seen + dice.randrange(200),  # noqa: B023
+                lambda seen=seen: len(read_all(kafka, names["out"])) > seen + dice.randrange(200),
                 "some outputs",
             )
         finally:

@@ -51,7 +51,10 @@ async def test_an_empty_topic_tells_that_it_stands_at_its_end(
     worker = ToyWorker(kafka, names, 0, group)
     await worker.start()
     try:
-        told = lambda: {(t, p) for t, p, _, after, end in worker.flow.chunks if after == end}  # noqa: E731
+
+        def told() -> set[tuple[str, int]]:
+            return {(t, p) for t, p, _, after, end in worker.flow.chunks if after == end}
+
         await wait_for(lambda: len(told()) == 3 * PARTITIONS, "an end of each partition")
     finally:
         await worker.stop()
