@@ -46,7 +46,7 @@ class Settings:
     # Order and buffers
     batch_events_max: int = _f(8192, "rows that one engine step takes at most")
     buffer_bytes_max: int = _f(32 << 20, "fetched, unapplied bytes per partition number")
-    chunk_bytes_max: int = _f(1 << 20, "bytes fetched per partition and request")
+    chunk_bytes_max: int = _f(2 << 20, "bytes fetched per partition and request")
     event_bytes_max: int = _f(1 << 20, "a larger value is a dead letter")
     fetch_wait_ms: int = _f(20, "how long the broker may hold an empty fetch")
     merge_wait_ms: int = _f(5, "how long rows wait for a topic that is caught up")

@@ -215,7 +215,7 @@ def _options(threads: int) -> ort.SessionOptions:
     # Idle threads must not spin: the machine also runs the broker, decoding and encoding.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    # Denormals stay as they are: "as zero" is set for the thread that makes the session, for good.
     return options
 
 

@@ -36,6 +36,7 @@ def header():
         watermark_ms=TIME_MS + 2 * HOUR_MS,
         shop_ms=10 * HOUR_MS,
         bucket=0,
+        bucket_ms=HOUR_MS,
         witness_epoch=[],
         witness_ms=[],
         jumps_held=0,

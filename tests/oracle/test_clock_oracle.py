@@ -1,12 +1,15 @@
 """Watermark, shop time, witnesses and sweeps, boundaries in threes."""
 
+from dataclasses import replace
+
 import pytest
 
 from stream.core.config import DAY_MS, HOUR_MS, EngineConfig
 from stream.core.layout import Reason
 from tests.oracle.script import Script, play
 
-CONFIG = EngineConfig(window_steps=4, refresh_steps=2)  # buckets of 600 s, cap 1 h, jump 2 d
+# Buckets of 600 s, cap 1 h, jump 2 d.
+CONFIG = EngineConfig(window_steps=4, refresh_steps=2, bucket_ms=600_000)
 T = 20_000 * DAY_MS
 JUMP_MS = CONFIG.watermark_jump_ms_max
 
@@ -130,7 +133,7 @@ def test_a_user_is_dropped_by_the_sweep_that_finds_it_silent_so_long(
     s = Script()
     s.click("a", T)
     s.click("b", T + 600_000)
-    config = EngineConfig(window_steps=4, refresh_steps=2, user_ttl_ms=ttl_ms)
+    config = replace(CONFIG, user_ttl_ms=ttl_ms)
     played = play(config, s.events)
     assert (b"a" in played.oracle.users) is kept
     assert [drop.why for drop in played.dropped] == ([] if kept else ["expired"])
@@ -140,6 +143,6 @@ def test_a_user_that_its_own_event_sweeps_away_starts_anew() -> None:
     s = Script()
     s.click("a", T)
     s.click("a", T + 600_000)
-    config = EngineConfig(window_steps=4, refresh_steps=2, user_ttl_ms=600_000)
+    config = replace(CONFIG, user_ttl_ms=600_000)
     row = play(config, s.events).rows[1]
     assert (row.user_epoch, row.user_seq, row.late, len(row.window)) == (2, 1, False, 1)
