@@ -18,6 +18,8 @@ from tests.kafka_tools import create_topics, delete_topics, unique_prefix
 def pytest_configure() -> None:
     """End as Ctrl-C does when asked to end, so that the broker is stopped."""
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=143))
+    # A job in the background may be started with Ctrl-C ignored, and so would all it starts be.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -33,6 +33,7 @@ FORMAT_DEADLINE_S = 60.0
 DISK_BYTES_MIN = 512 << 20
 STARTS_MAX = 3  # a port found free may be taken before the broker binds it
 POLL_S = 0.05
+PORT_WAIT_S = 2.0
 PROBE_DEADLINE_S = 2.0
 
 # The broker shares its machine with the worker: the quick compiler and the small collector start
@@ -152,6 +153,10 @@ class EmbeddedKafka:
         if self.port and not files.port_is_free(self.port):
             raise EmbeddedKafkaError(f"port {self.port} is taken by another program")
         port_before, controller_before = files.remembered_ports(self.home)
+        # One killed a moment ago may still hold its ports.
+        until = time.monotonic() + PORT_WAIT_S
+        while port_before and not files.port_is_free(port_before) and time.monotonic() < until:
+            time.sleep(0.05)
         try:
             port = self.port or files.choose_port(port_before)
             return port, files.choose_port(controller_before, taken=frozenset({port}))
