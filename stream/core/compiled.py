@@ -16,12 +16,24 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def compiled(function: F) -> F:
     """Compile on first use, kept on disk for the next start where there is a place to write."""
+    return _compile(function, nogil=True)
+
+
+def compiled_short(function: F) -> F:
+    """Compile a kernel of some ten microseconds, which keeps the interpreter's lock.
+
+    To get the lock back costs a wait of up to the switch interval while another thread decodes.
+    """
+    return _compile(function, nogil=False)
+
+
+def _compile(function: F, *, nogil: bool) -> F:
     kernel: F
     try:
-        kernel = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+        kernel = numba.njit(cache=True, nogil=nogil, error_model="numpy")(function)
     except RuntimeError as error:
         # A read-only installation and a user without a home: slower to start, else the same.
         if "cannot cache" not in str(error):
             raise
-        kernel = numba.njit(nogil=True, error_model="numpy")(function)
+        kernel = numba.njit(nogil=nogil, error_model="numpy")(function)
     return kernel

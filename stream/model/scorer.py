@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from stream.core.compiled import compiled
+from stream.core.compiled import compiled, compiled_short
 from stream.core.layout import EVENT_TYPES, HAZARD_BINS, TOKENS_MAX
 from stream.core.plan import Plan, Scores
 from stream.model.bundle import Bundle
@@ -92,10 +92,10 @@ class OnnxScorer:
                 inputs.dense[first:end],
                 before,
             )
-            tops[first:end] = after[:, self._top]
             last = number + 1 == len(runs) or runs[number + 1][3] == 0
             live = 0 if last else runs[number + 1][1]
             _scatter(after, plan.pool_out, waves.ranked, rank, live, count, pool.state)
+            _copy_tops(after, self._top.start, tops[first:end])
         return tops
 
     def _run_heads(self, top: Floats, plan: Plan) -> tuple[Floats, Floats, Floats]:
@@ -140,7 +140,13 @@ def _gather(pool: Floats, pool_in: Integers, ranked: Integers, states: Floats) -
             states[rank] = pool[row]
 
 
-@compiled
+@compiled_short
+def _copy_tops(after: Floats, top_first: int, tops: Floats) -> None:
+    for index in range(len(tops)):
+        tops[index] = after[index, top_first : top_first + tops.shape[1]]
+
+
+@compiled_short
 def _scatter(
     after: Floats,
     pool_out: Integers,
