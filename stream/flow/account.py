@@ -15,7 +15,7 @@ While 4 and 5 run, further rows are applied and scored, but nothing of them is s
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -50,17 +50,8 @@ class Closing:
     receipts: list[Output]
     headers: dict[int, tuple[Header, bytes]]  # by partition
     offsets: Mapping[tuple[str, int], int]
-    rows: int
     receipt_ms: npt.NDArray[np.int64]  # (r,) wall clock at which each row's chunk came
     event_ms: npt.NDArray[np.int64]  # (r,) event time of each row
-
-
-@dataclass(slots=True)
-class Held:
-    """Outputs of rows that belong to the next transaction."""
-
-    outputs: list[Output] = field(default_factory=list)
-    bytes_count: int = 0
 
 
 class Account:
@@ -70,7 +61,7 @@ class Account:
         self._transaction = transaction
         self._direct = direct
         self._state_topic = state_topic
-        self._held = Held()
+        self._held: list[Output] = []  # of rows that belong to the next transaction
         self._open = False
         self._pool = ThreadPoolExecutor(1, "commit")
         self._running: tuple[Closing, Future[float]] | None = None
@@ -88,10 +79,9 @@ class Account:
         if self._direct is not None:
             self._direct.produce(*output)
             return
-        size = output.bytes_count
-        self.bytes_count += size
+        self.bytes_count += output.bytes_count
         if self._running is not None:
-            self._held.outputs.append(output)
+            self._held.append(output)
             return
         self._produce(output)
 
@@ -117,7 +107,7 @@ class Account:
         seconds = future.result()
         self._running = None
         self._open = False
-        outputs, self._held = self._held.outputs, Held()
+        outputs, self._held = self._held, []
         for output in outputs:
             self._produce(output)
         return closing, seconds

@@ -10,15 +10,12 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Executor, Future
-from typing import Final
 
 import numpy as np
 
 from stream.flow.ports import Chunk
 from stream.flow.stops import HoleError
 from stream.wire.decode import Decoded, Decoder
-
-NO_ROWS: Final = 0
 
 
 class TopicBuffer:
@@ -38,9 +35,8 @@ class TopicBuffer:
         self.caught_up = False
         self.front: Decoded | None = None
         self.front_received_ms = 0  # wall clock at which the oldest chunk of the front came
-        self.taken = NO_ROWS
+        self.taken = 0
         self.decode_s = 0.0  # spent decoding, ever
-        self.end_offset = -1  # last stable offset by the newest response
         self._decoded_next = offset_next  # offsets below it are decoded, or known to hold no row
         self._chunks: deque[Chunk] = deque()
         self._ahead: Future[tuple[Decoded, int]] | None = None  # what comes after the front
@@ -55,7 +51,6 @@ class TopicBuffer:
             )
         with self._lock:
             self.caught_up = chunk.caught_up
-            self.end_offset = max(self.end_offset, chunk.end_offset)
             if chunk.offset_next <= self.offset_next:
                 return
             self.offset_next = chunk.offset_next
@@ -78,7 +73,7 @@ class TopicBuffer:
             if ahead is None:
                 return
             self.front, self.front_received_ms = ahead.result()
-            self.taken = NO_ROWS
+            self.taken = 0
             self._ahead = self._start(decoder, pool, rows_max)
 
     def take(self, rows: int) -> None:

@@ -146,7 +146,7 @@ class Effects:
 
     def closing(self, partitions: Sequence[Partition], latencies: Sequence[Latencies]) -> Closing:
         """Encode the end of a transaction: state, header, receipts and offsets of what moved."""
-        closing = Closing([], [], {}, {}, 0, _NONE, _NONE)
+        closing = Closing([], [], {}, {}, _NONE, _NONE)
         offsets: dict[tuple[str, int], int] = {}
         for partition in partitions:
             if not partition.moved:
@@ -157,7 +157,6 @@ class Effects:
             closing.receipts.append(self.receipts(partition.number, stretches))
             closing.headers[partition.number] = header, value
             offsets |= {(name, partition.number): at for name, at in header.offset_next.items()}
-            closing.rows += partition.rows_open
             partition.note_closed()
         closing.offsets = offsets
         if latencies:

@@ -7,9 +7,9 @@ import numpy as np
 from stream.model.bundle import load_bundle
 from stream.model.providers import open_graphs
 from stream.model.scorer import OnnxScorer
-from tests.flow.fakes import Rig, make_rig
-from tests.flow.logs import Log, chunks_of, shop_log
-from tests.flow.test_worker import START, done, until
+from tests.flow.fakes import Rig
+from tests.flow.logs import shop_log
+from tests.flow.test_worker import play
 
 SCORES_PER_ROW = 4  # three next events and the purchase
 
@@ -17,18 +17,6 @@ SCORES_PER_ROW = 4  # three next events and the purchase
 def scorer() -> OnnxScorer:
     bundle = load_bundle()
     return OnnxScorer(bundle, open_graphs(bundle, "cpu"), items_top=0)
-
-
-async def play(log: Log, size: int, **changed: int) -> Rig:
-    rig = make_rig(scorer(), **changed)
-    rig.worker.start()
-    await rig.worker.on_assigned(START)
-    for chunk in chunks_of(log, size):
-        rig.worker.on_chunk(chunk)
-    await until(lambda: done(rig, log) or bool(rig.failures), "the whole log to be committed")
-    rig.worker.stop(5)
-    assert rig.failures == []
-    return rig
 
 
 def predictions(rig: Rig) -> tuple[list[object], np.ndarray]:
@@ -41,7 +29,7 @@ def predictions(rig: Rig) -> tuple[list[object], np.ndarray]:
 
 async def test_at_once_and_record_by_record_score_alike() -> None:
     log = shop_log(21, 500)
-    whole, one = await play(log, 10_000), await play(log, 1, batch_events_max=1)
+    whole, one = await play(log, 10_000, scorer()), await play(log, 1, scorer(), batch_events_max=1)
     ids, scores = predictions(whole)
     ids_of_one, scores_of_one = predictions(one)
     assert ids == ids_of_one

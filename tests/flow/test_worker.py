@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from stream.core.layout import TOPICS
+from stream.core.plan import Scorer
 from stream.flow.stops import EngineError, HoleError
 from tests.flow.fakes import FakeChunk, FakeTransaction, Rig, make_rig
 from tests.flow.logs import Log, chunks_of, shop_log
@@ -29,8 +30,8 @@ def done(rig: Rig, log: Log) -> bool:
     return rig.transaction.offsets == wanted
 
 
-async def play(log: Log, size: int, **changed: int) -> Rig:
-    rig = make_rig(IntScorer(), **changed)
+async def play(log: Log, size: int, scorer: Scorer | None = None, **changed: int) -> Rig:
+    rig = make_rig(scorer or IntScorer(), **changed)
     rig.worker.start()
     await rig.worker.on_assigned(START)
     for chunk in chunks_of(log, size):
