@@ -1,23 +1,13 @@
-"""`forecart`: names of commands and where they live. A command's module is imported when used.
+"""`forecart`: names of commands. A command is `stream.commands.NAME:command`, see lazy_group.py."""
 
-Rules of the room: what goes wrong ends in one line and a status that says so, for every command:
-2 wrong arguments, 1 the world or the settings, 130 Ctrl-C. Only our own mistakes show a traceback.
-"""
-
-import difflib
-import importlib
-import re
 import sys
-from collections.abc import Sequence
-from typing import Any
+from typing import Final
 
 import click
 
-from stream.settings import SettingsError
+from stream.lazy_group import LazyGroup
 
-STATUS_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-
-COMMANDS = {
+COMMANDS: Final = {
     "worker": "Run a worker: events in, predictions and alerts out.",
     "demo": "Everything at once, live in the terminal.",
     "simulate": "Publish the events of a simulated shop.",
@@ -31,83 +21,12 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are `stream.commands.NAME:command`, imported on use."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Name the commands in their order above."""
-        return list(COMMANDS)
-
-    def get_command(
-        self,
-        ctx: click.Context,  # noqa: ARG002
-        cmd_name: str,
-    ) -> click.Command | None:
-        """Import a command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"stream.commands.{cmd_name}")
-        command: click.Command = module.command
-        return command
-
-    def main(
-        self,
-        args: Sequence[str] | None = None,
-        prog_name: str | None = None,
-        complete_var: str | None = None,
-        standalone_mode: bool = True,
-        **extra: Any,
-    ) -> Any:
-        """Run, and end with a status; what went wrong is one line on standard error."""
-        status = 0
-        try:
-            returned = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
-            status = returned if isinstance(returned, int) else 0  # what ctx.exit was given
-        except click.Abort as error:
-            stopped = isinstance(error.__context__, KeyboardInterrupt)
-            click.echo("stopped" if stopped else "not done", err=True)
-            status = STATUS_INTERRUPTED if stopped else 1
-        except click.exceptions.NoArgsIsHelpError as error:
-            error.show()
-            status = error.exit_code
-        except click.UsageError as error:
-            click.echo(f"Error: {_one_line(error)}", err=True)
-            status = error.exit_code
-        except click.ClickException as error:
-            error.show()
-            status = error.exit_code
-        except (SettingsError, ConnectionError, TimeoutError) as error:
-            click.echo(f"Error: {error}", err=True)
-            status = 1
-        if standalone_mode:
-            sys.exit(status)
-        return status
-
-    def format_commands(
-        self,
-        ctx: click.Context,  # noqa: ARG002
-        formatter: click.HelpFormatter,
-    ) -> None:
-        """Write the list without importing anything."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
-def _one_line(error: click.UsageError) -> str:
-    """Say what is wrong, what was perhaps meant, and where to read on."""
-    said = error.format_message()
-    if error.ctx is None:
-        return said
-    mistyped = re.match(r"No such command '(.+)'", said)
-    if mistyped and isinstance(error.ctx.command, click.Group):
-        known = error.ctx.command.list_commands(error.ctx)
-        near = difflib.get_close_matches(mistyped[1], known, n=1)
-        said += f" Did you mean {near[0]!r}?" if near else ""
-    stop = "" if said.endswith((".", "?")) else "."
-    return f"{said}{stop} See `{error.ctx.command_path} --help`."
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    package="stream.commands",
+    names=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="forecart")
 def group() -> None:
     """Predict, in real time, what a shop's users do next.

@@ -9,6 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
+from export.__main__ import COMMANDS as EXPORT_COMMANDS
+from export.__main__ import group as export_group
 from stream.cli import COMMANDS, group
 from tests import tidy_rules
 from tests.tidy_rules import Source
@@ -124,11 +126,15 @@ def without_example(name: str, command: click.Command) -> str:
     return f"`{name}` has options without help: {bare}" if bare else ""
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help_with_an_example(name):
-    command = group.get_command(click.Context(group), name)
+@pytest.mark.parametrize(
+    ("program", "words", "name"),
+    [("forecart", group, name) for name in COMMANDS]
+    + [("python -m export", export_group, name) for name in EXPORT_COMMANDS],
+)
+def test_every_command_has_help_with_an_example(program, words, name):
+    command = words.get_command(click.Context(words), name)
     assert command is not None
-    wrong = [without_example(*found) for found in commands(command, f"forecart {name}")]
+    wrong = [without_example(*found) for found in commands(command, f"{program} {name}")]
     assert not any(wrong), "\n" + "\n".join(filter(None, wrong))
 
 

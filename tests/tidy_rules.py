@@ -22,6 +22,7 @@ FLOORS = (
     ("stream.local", "stream.shell"),
     ("stream.flow",),
     ("stream.model", "stream.wire"),
+    ("stream.lazy_group",),
     ("stream.settings",),
     ("stream.core",),
     ("stream.__init__",),
@@ -30,7 +31,13 @@ FLOORS = (
 HEIGHT = {room: -index for index, rooms in enumerate(FLOORS) for room in rooms}
 
 # What training and evaluation may take from the service: definitions, and the shop to train on.
-EXPORT_MAY_IMPORT = {"stream.core", "stream.model", "stream.wire", "stream.local"}
+EXPORT_MAY_IMPORT = {
+    "stream.core",
+    "stream.model",
+    "stream.wire",
+    "stream.local",
+    "stream.lazy_group",
+}
 
 # Outside libraries that a room may use; a room without an entry may use any but the forbidden.
 LIBRARIES = {

@@ -3,7 +3,7 @@
 import numpy as np
 from torch import Tensor, nn
 
-from export.weights import Cell
+from export.bundles.weights import Cell
 
 
 class LstmCore(nn.Module):

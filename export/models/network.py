@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.weights import CONTEXT_COUNT, OUTPUTS, Cell, Floats, Weights
+from export.bundles.weights import CONTEXT_COUNT, OUTPUTS, Cell, Floats, Weights
 from stream.core.features import HEAD_FEATURES
 from stream.model.step_features import DENSE_COUNT, SIDE_COUNT
 

@@ -87,7 +87,7 @@ def bundle_of(entry: Entry, given: str) -> str:
     """Give the bundle's folder: random weights of the card's size, made once; or the given one."""
     if given or not entry.items:
         return given
-    from export.bench_bundle import bench_bundle  # noqa: PLC0415 needs onnx; the floor does not
+    from export.bundles.bench_bundle import bench_bundle  # noqa: PLC0415 needs onnx
 
     card = Card()
     folder = OUTPUT / f"bundle-{entry.items}-{card.hidden}-{card.refresh_steps}"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.bench_bundle import bench_bundle
+from export.bundles.bench_bundle import bench_bundle
 from stream.core.features import HEAD_COUNT
 from stream.core.layout import STEP
 from stream.core.plan import Plan

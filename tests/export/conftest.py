@@ -2,8 +2,8 @@
 
 import pytest
 
-from export.record import Recorded, record
-from export.shop_log import ShopLog, shop_log
+from export.dataset.record import Recorded, record
+from export.dataset.shop_log import ShopLog, shop_log
 from stream.core.config import EngineConfig
 from stream.local.shop import Shop
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from export.write_bundle import About
+from export.bundles.write_bundle import About
 from stream.core.config import DAY_MS, EngineConfig
 from stream.local.shop_catalogue import make_catalogue
 from stream.model.manifest import Training

@@ -1,6 +1,6 @@
 """docs/features.md says what the code says."""
 
-from export.features_doc import DOC, refreshed
+from export.bundles.features_doc import DOC, refreshed
 from stream.core.features import HEAD_FEATURES
 from stream.model.step_features import STEP_FEATURES
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from export.labels import hazard_labels, labels_of
+from export.dataset.labels import hazard_labels, labels_of
 from stream.core.results import ROW
 
 DAY = 86_400_000

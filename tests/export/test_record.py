@@ -4,8 +4,8 @@ from collections import defaultdict
 
 import numpy as np
 
-from export.record import Recorded, record
-from export.shop_log import ShopLog, batches
+from export.dataset.record import Recorded, record
+from export.dataset.shop_log import ShopLog, batches
 from stream.core.layout import Outcome, Reason
 from stream.core.window import scored_steps
 from tests.export.conftest import CONFIG
@@ -63,7 +63,7 @@ def test_the_items_of_the_window_are_named_exactly(recorded: Recorded) -> None:
 
 def test_batches_do_not_matter(log: ShopLog, recorded: Recorded) -> None:
     """Cut small, states are carried between plans; the sequences are the same."""
-    import export.record as room  # noqa: PLC0415
+    import export.dataset.record as room  # noqa: PLC0415
 
     small = room.batches
     room.batches = lambda whole: batches(whole, 97)  # type: ignore[assignment]

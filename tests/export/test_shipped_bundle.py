@@ -5,9 +5,9 @@ import secrets
 import numpy as np
 import pytest
 
-from export.evaluate import beats, evaluate, render
-from export.record import record
-from export.shop_log import ShopLog
+from export.dataset.record import record
+from export.dataset.shop_log import ShopLog
+from export.evaluation.evaluate import beats, evaluate, render
 from stream.core.config import EngineConfig
 from stream.core.plan import Scores
 from stream.model.bundle import SHIPPED, Bundle, load_bundle

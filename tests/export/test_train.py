@@ -9,18 +9,18 @@ pytest.importorskip("torch", reason="training needs the export extra")
 
 import torch
 
-from export.baselines import sigmoid
-from export.calibrate import calibrate
-from export.demo_bundle import Demo, demo_bundle
-from export.item_start import item_start
-from export.labels import hazard_labels, labels_of
+from export.baselines.logistic import sigmoid
+from export.bundles.demo_bundle import Demo, demo_bundle
+from export.bundles.parity import check_parity
+from export.bundles.write_bundle import write_bundle
+from export.dataset.labels import hazard_labels, labels_of
+from export.dataset.record import Recorded
+from export.dataset.shop_log import ShopLog
+from export.dataset.training_set import TrainingSet, training_set
 from export.models.network import Network, Sizes
-from export.parity import check_parity
-from export.record import Recorded
-from export.shop_log import ShopLog
-from export.train import Recipe, run_rows, train
-from export.training_set import TrainingSet, training_set
-from export.write_bundle import write_bundle
+from export.training.calibrate import calibrate
+from export.training.item_start import item_start
+from export.training.train import Recipe, run_rows, train
 from stream.core.config import DAY_MS, EngineConfig
 from stream.model.bundle import Bundle, load_bundle, table_rows
 from stream.model.graphs import CPU, OrtGraphs
@@ -110,7 +110,7 @@ def test_heads_of_torch_and_onnx_agree_after_calibration(
 
 def _raw_heads(data: TrainingSet, rows: np.ndarray) -> np.ndarray:
     """Undo the log scale: the graph takes raw features."""
-    from export.weights import HEAD_LOG  # noqa: PLC0415
+    from export.bundles.weights import HEAD_LOG  # noqa: PLC0415
 
     scaled = data.head[rows].astype(np.float64)
     raw = np.where(scaled < 0, scaled / 4, np.expm1(np.maximum(scaled, 0)))
@@ -149,7 +149,7 @@ def test_calibration_mends_a_skewed_logit() -> None:
     hazard = hazard_labels(gap, np.full(len(gap), 2 * EDGES[0]), EDGES)
     logits[:, 4] = 0.5 * true - 2
     empty = np.zeros(0, np.int64)
-    from export.labels import Labels  # noqa: PLC0415
+    from export.dataset.labels import Labels  # noqa: PLC0415
 
     labels = Labels(empty.astype(np.uint64), empty, label, gap, gap, hazard)
     made = calibrate(logits, labels, np.arange(len(true)))

@@ -15,7 +15,7 @@ REFRESH_STEPS = 4
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle's folder: copy it before changing anything."""
     pytest.importorskip("onnx", reason="making a bundle needs the export extra")
-    from export.bench_bundle import bench_bundle  # noqa: PLC0415 - needs the extra
+    from export.bundles.bench_bundle import bench_bundle  # noqa: PLC0415 - needs the extra
 
     path = tmp_path_factory.mktemp("bundle") / "small"
     bench_bundle(path, ITEMS, hidden=20, refresh_steps=REFRESH_STEPS, seed=3)

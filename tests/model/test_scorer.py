@@ -33,8 +33,8 @@ def close(one: Scores, other: Scores, tolerance: float) -> None:
 
 
 def test_scores_are_those_of_the_reference(bundle: Bundle, scorer: OnnxScorer) -> None:
-    from export import reference  # noqa: PLC0415 - needs the extra
-    from export.weights import random_weights  # noqa: PLC0415
+    from export.bundles import reference  # noqa: PLC0415 - needs the extra
+    from export.bundles.weights import random_weights  # noqa: PLC0415
 
     vocabulary = read_vocabulary(msgspec.json.encode(bundle.vocabulary.texts))
     weights = random_weights(table_rows(vocabulary), 300, 3, hidden=20)

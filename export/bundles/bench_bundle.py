@@ -4,8 +4,8 @@ from pathlib import Path
 
 import msgspec
 
-from export.weights import random_weights
-from export.write_bundle import About, write_bundle
+from export.bundles.weights import random_weights
+from export.bundles.write_bundle import About, write_bundle
 from stream.core.config import DAY_MS, EngineConfig
 from stream.model.bundle import table_rows
 from stream.model.manifest import Training

@@ -12,11 +12,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from export import baselines, measures
-from export.labels import Labels, labels_of
-from export.record import Integers, Recorded, record
-from export.shop_log import shop_log
-from export.training_set import item_indices
+from export.baselines import gaps, items, logistic
+from export.dataset.labels import Labels, labels_of
+from export.dataset.record import Integers, Recorded, record
+from export.dataset.shop_log import shop_log
+from export.dataset.training_set import item_indices
+from export.evaluation import measures
 from stream.core.config import DAY_MS, EngineConfig
 from stream.core.layout import EVENT_TYPES
 from stream.core.plan import Scorer
@@ -99,7 +100,7 @@ def make_run(
         labels,
         item_indices(bundle.vocabulary, recorded.item),
         item_indices(bundle.vocabulary, labels.next_item),
-        baselines.personal_gaps(recorded),
+        gaps.personal_gaps(recorded),
     )
 
 
@@ -136,10 +137,10 @@ def _next_item(
     target = run.next_item
     asked = (target > 0) & (run.recorded.rows["late"] == 0)
     asked &= ~(recent == target[:, None]).any(axis=1)
-    last = baselines.last_items(run.recorded, run.item)
-    learned_last = baselines.last_items(learned.recorded, learned.item)
-    popular = baselines.popularity(learned.next_item, rows, CANDIDATES)
-    chain = baselines.markov(learned_last, learned.next_item, rows, CANDIDATES)
+    last = items.last_items(run.recorded, run.item)
+    learned_last = items.last_items(learned.recorded, learned.item)
+    popular = items.popularity(learned.next_item, rows, CANDIDATES)
+    chain = items.markov(learned_last, learned.next_item, rows, CANDIDATES)
     lists = {
         "model": run.recorded.scores.items[asked].astype(np.int64),
         "first-order Markov": _first(chain[last[asked]], recent[asked]),
@@ -206,15 +207,15 @@ def _next_event(learned: Run, run: Run) -> dict[str, dict[str, float]]:
 
 def _purchase(learned: Run, run: Run) -> dict[str, dict[str, float]]:
     known = learned.labels.purchase >= 0
-    columns = baselines.counts_columns(learned.recorded)[known]
-    logistic = baselines.fit_logistic(columns, learned.labels.purchase[known])
+    columns = logistic.counts_columns(learned.recorded)[known]
+    fitted = logistic.fit_logistic(columns, learned.labels.purchase[known])
     asked = (run.labels.purchase >= 0) & (run.recorded.rows["late"] == 0)
     label = run.labels.purchase[asked] == 1
     rate = float(learned.labels.purchase[known].mean())
     return _binary(
         {
             "model": run.recorded.scores.purchase[asked],
-            "logistic regression": logistic.predict(baselines.counts_columns(run.recorded)[asked]),
+            "logistic regression": fitted.predict(logistic.counts_columns(run.recorded)[asked]),
             "base rate": np.full(len(label), rate),
         },
         label,
@@ -229,13 +230,13 @@ def _churn(learned: Run, run: Run, bundle: Bundle, silence_ms: int) -> dict[str,
     fitted, fitted_label = _silent(learned, silence_ms, horizon_ms)
 
     def conditional(hazard: Doubles) -> Doubles:
-        after = baselines.survival(hazard, edges, silence_ms + horizon_ms)
-        return np.asarray(after / baselines.survival(hazard, edges, silence_ms))
+        after = gaps.survival(hazard, edges, silence_ms + horizon_ms)
+        return np.asarray(after / gaps.survival(hazard, edges, silence_ms))
 
-    base = conditional(baselines.base_hazard(learned.labels)[None])
+    base = conditional(gaps.base_hazard(learned.labels)[None])
     ratio = np.log(silence_ms / run.gap_ms[asked])
     own = np.log(silence_ms / learned.gap_ms[fitted])
-    rule = baselines.fit_logistic(own[:, None], fitted_label.astype(np.int64))
+    rule = logistic.fit_logistic(own[:, None], fitted_label.astype(np.int64))
     return _binary(
         {
             "model": conditional(run.recorded.scores.hazard[asked].astype(np.float64)),

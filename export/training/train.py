@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from export.item_start import item_start
+from export.dataset.record import Integers
+from export.dataset.training_set import TrainingSet
 from export.models import CORES
 from export.models.network import Network, Sizes
-from export.record import Integers
-from export.training_set import TrainingSet
+from export.training.item_start import item_start
 from stream.core.layout import EVENT_TYPES
 from stream.model.vocabulary import Vocabulary
 

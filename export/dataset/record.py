@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from export.shop_log import ShopLog, batches
+from export.dataset.shop_log import ShopLog, batches
 from stream.core.config import EngineConfig
 from stream.core.engine import Engine
 from stream.core.layout import EVENT_TYPES, HAZARD_BINS, Outcome, Records

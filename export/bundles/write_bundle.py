@@ -15,9 +15,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from export import reference
-from export.to_onnx import to_onnx
-from export.weights import Weights
+from export.bundles import reference
+from export.bundles.to_onnx import to_onnx
+from export.bundles.weights import Weights
 from stream.core.layout import ACTIONS, LAYOUT_VERSION, STEP
 from stream.model.bundle import GOLDEN_FORM, load_bundle, tables_of
 from stream.model.contexts import context_ids

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from export.weights import CONTEXT_COUNT, HEAD_LOG, NEVER_WEIGHT, Weights
+from export.bundles.weights import CONTEXT_COUNT, HEAD_LOG, NEVER_WEIGHT, Weights
 from stream.core.layout import EVENT_TYPES, HAZARD_BINS
 from stream.model.graphs import graph_forms
 

@@ -11,17 +11,17 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from export.baselines import popularity
-from export.calibrate import calibrate
-from export.evaluate import evaluate
-from export.labels import labels_of
+from export.baselines.items import popularity
+from export.bundles.parity import check_parity
+from export.bundles.write_bundle import About, write_bundle
+from export.dataset.labels import labels_of
+from export.dataset.record import record
+from export.dataset.shop_log import ShopLog, shop_log
+from export.dataset.training_set import item_indices, training_set
+from export.evaluation.evaluate import evaluate
 from export.models.network import Sizes
-from export.parity import check_parity
-from export.record import record
-from export.shop_log import ShopLog, shop_log
-from export.train import Recipe, run_rows, train
-from export.training_set import item_indices, training_set
-from export.write_bundle import About, write_bundle
+from export.training.calibrate import calibrate
+from export.training.train import Recipe, run_rows, train
 from stream.core.config import DAY_MS, EngineConfig
 from stream.local.shop import Shop
 from stream.local.shop_people import CHANNELS, DEVICES, REGIONS

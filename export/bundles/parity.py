@@ -7,11 +7,11 @@ that the state's layout is compared too.
 import numpy as np
 import torch
 
-from export import reference
+from export.bundles import reference
+from export.bundles.weights import Weights
+from export.dataset.record import Integers
+from export.dataset.training_set import TrainingSet
 from export.models.network import Network
-from export.record import Integers
-from export.training_set import TrainingSet
-from export.weights import Weights
 from stream.model.bundle import Bundle
 from stream.model.graphs import CPU, OrtGraphs
 from stream.model.manifest import BundleError

@@ -6,7 +6,7 @@ Rules of the room: no cleverness; each line is the formula.
 import numpy as np
 import numpy.typing as npt
 
-from export.weights import Weights, scaled_head
+from export.bundles.weights import Weights, scaled_head
 from stream.core.layout import EVENT_TYPES
 
 Doubles = npt.NDArray[np.float64]

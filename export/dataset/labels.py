@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from export.record import Integers, Recorded
+from export.dataset.record import Integers, Recorded
 from stream.core.layout import type_of
 
 UNKNOWN: Final = -1

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from export.record import Integers
+from export.dataset.record import Integers
 
 PAIR_STEPS: Final = 3  # how far apart a pair may stand
 ITEMS_MAX: Final = 6_000  # beyond it the dense matrix is too large: start from chance

@@ -11,10 +11,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from export.baselines import fit_logistic
-from export.labels import Labels
-from export.record import Integers
-from export.weights import OUTPUTS
+from export.baselines.logistic import fit_logistic
+from export.bundles.weights import OUTPUTS
+from export.dataset.labels import Labels
+from export.dataset.record import Integers
 from stream.core.layout import EVENT_TYPES, HAZARD_BINS
 
 LABELS_MIN: Final = 500

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from export.labels import Labels
-from export.record import Integers, Recorded
-from export.weights import scaled_head
+from export.bundles.weights import scaled_head
+from export.dataset.labels import Labels
+from export.dataset.record import Integers, Recorded
 from stream.model.bundle import tables_of
 from stream.model.contexts import context_ids
 from stream.model.step_features import StepInputs, encode_steps

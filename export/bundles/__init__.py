@@ -1,0 +1,1 @@
+"""What a trained model becomes: plain weights, ONNX graphs, a checked folder for the worker."""

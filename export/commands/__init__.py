@@ -1,0 +1,1 @@
+"""`python -m export COMMAND`: one file a command; heavy imports only when it is used."""
