@@ -12,7 +12,7 @@ from stream.model.bundle import SHIPPED, load_bundle
 @click.option("--out", type=FOLDER, default=SHIPPED, help="Folder; default: the shipped bundle.")
 @click.option("--seed", default=7, show_default=True, help="Of the shop and of the training.")
 @click.option("--users", default=2000, show_default=True, help="Of the simulated shop.")
-@click.option("--epochs", default=6, show_default=True)
+@click.option("--epochs", default=6, show_default=True, help="Passes over the training data.")
 def command(out: Path, seed: int, users: int, epochs: int) -> None:
     """Simulate a shop, train the LSTM, print how it does, write the bundle (needs torch).
 
