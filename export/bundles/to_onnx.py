@@ -48,11 +48,11 @@ class _Builder:
 
 
 def to_onnx(weights: Weights) -> dict[str, bytes]:
-    """Build step.onnx, heads.onnx and items.onnx. Raises ValueError on a kind without a builder."""
+    """Build steps, heads and items.onnx. Raises ValueError on a kind without a builder."""
     if weights.kind != "lstm":
         raise ValueError(f"no ONNX builder for a recurrent model of kind {weights.kind!r}")
     forms = graph_forms(weights.shapes())
-    builders = {"step": _step(weights), "heads": _heads(weights), "items": _items(weights)}
+    builders = {"steps": _steps(weights), "heads": _heads(weights), "items": _items(weights)}
     files = {}
     for name, builder in builders.items():
         inputs, outputs = forms[name]
@@ -72,41 +72,44 @@ def to_onnx(weights: Weights) -> dict[str, bytes]:
     return files
 
 
-def _value(name: str, kind: str, width: int) -> Any:
-    shape: list[Any] = ["B", width] if width else ["B"]
-    return helper.make_tensor_value_info(name, _TYPES[kind], shape)
+def _value(name: str, kind: str, shape: tuple[str | int, ...]) -> Any:
+    return helper.make_tensor_value_info(name, _TYPES[kind], list(shape))
 
 
-def _step(weights: Weights) -> _Builder:
+def _steps(weights: Weights) -> _Builder:
     b = _Builder()
-    item = b.op("Gather", b.constant("item_table", weights.item), "item_id")
+    item = b.op("Gather", b.constant("item_table", weights.item), "item_id")  # (T, B, E)
     side = b.op("Gather", b.constant("side_table", weights.side), "side_id")
     # Flat rows times one matrix: half the cost of summing rows of full width.
-    flat_width = weights.mix.shape[0] - weights.shapes().dense
-    flat = b.op("Reshape", side, b.axes("flat", -1, flat_width))
-    mixed = b.op("Concat", flat, "dense", axis=1)
+    dense_width = weights.shapes().dense
+    flat_width = weights.mix.shape[0] - dense_width
+    flat = b.op("Reshape", side, b.axes("flat_side", -1, flat_width))
+    dense = b.op("Reshape", "dense", b.axes("flat_dense", -1, dense_width))
+    mixed = b.op("Concat", flat, dense, axis=1)
     x = b.op("Gemm", mixed, b.constant("mix", weights.mix), b.constant("mix_b", weights.mix_bias))
-    x = b.op("Unsqueeze", b.op("Add", x, item), b.axes("axis_0", 0))  # (1, B, E)
+    x = b.op("Add", b.op("Reshape", x, b.op("Shape", item)), item)
     parts = [f"{kind}{layer}" for layer in range(len(weights.cells)) for kind in ("h", "c")]
     sizes = [cell.hidden for cell in weights.cells for _ in range(2)]
     b.op("Split", "state", b.axes("state_parts", *sizes), out=tuple(parts), axis=1)
+    b.axes("axis_0", 0)
     after = []
     for layer, cell in enumerate(weights.cells):
         zeros = np.zeros_like(cell.bias)
-        h, c = f"h{layer}_next", f"c{layer}_next"
+        every, h, c = f"y{layer}", f"h{layer}_next", f"c{layer}_next"
         b.op(
             "LSTM",
             x,
             b.constant(f"w{layer}", cell.inputs.T[None]),
             b.constant(f"r{layer}", cell.recurrent.T[None]),
             b.constant(f"b{layer}", np.concatenate([cell.bias, zeros])[None]),
-            "",
+            "lengths",
             b.op("Unsqueeze", f"h{layer}", "axis_0"),
             b.op("Unsqueeze", f"c{layer}", "axis_0"),
-            out=("", h, c),
+            out=(every, h, c),
             hidden_size=cell.hidden,
         )
-        x = h
+        last = layer == len(weights.cells) - 1
+        x = b.op("Squeeze", every, b.axes(f"axis_1_{layer}", 1), out="tops" if last else "")
         after += [b.op("Squeeze", h, "axis_0"), b.op("Squeeze", c, "axis_0")]
     b.op("Concat", *after, out="state_next", axis=1)
     return b

@@ -17,6 +17,7 @@ from stream.core.merge import merge_heads
 from stream.core.results import Batch
 from stream.local.shop import Shop
 from stream.wire.decode import Decoded, Decoder
+from stream.wire.records import columns_of
 
 BATCH_EVENTS: Final = 8192
 
@@ -49,10 +50,12 @@ def shop_log(shop: Shop) -> ShopLog:
                     0,
                     first,
                     last,
-                    list(range(first, last)),
-                    block.rows["deliver_ms"][at].tolist(),
-                    [block.keys[index] for index in indices],
-                    [block.values[index] for index in indices],
+                    columns_of(
+                        range(first, last),
+                        block.rows["deliver_ms"][at].tolist(),
+                        [block.keys[index] for index in indices],
+                        [block.values[index] for index in indices],
+                    ),
                 )
             )
     return _merged(chunks, shop.end_ms)

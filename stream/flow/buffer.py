@@ -11,11 +11,10 @@ import time
 from collections import deque
 from concurrent.futures import Executor, Future
 
-import numpy as np
-
 from stream.flow.ports import Chunk
 from stream.flow.stops import HoleError
 from stream.wire.decode import Decoded, Decoder
+from stream.wire.records import joined
 
 
 class TopicBuffer:
@@ -120,33 +119,13 @@ class TopicBuffer:
     def _decode(self, decoder: Decoder, chunks: list[Chunk]) -> tuple[Decoded, int]:
         """Decode chunks; also gives the wall clock at which the oldest came."""
         began = time.monotonic()
-        offsets: list[int] = []
-        timestamps_ms: list[int] = []
-        keys: list[bytes | None] = []
-        values: list[bytes | None] = []
-        estimate = 0
-        for chunk in chunks:
-            columns = chunk.records()
-            estimate += chunk.records_count_max
-            offsets += columns.offsets
-            timestamps_ms += columns.timestamps_ms
-            keys += columns.keys
-            values += columns.values
-        self.rows_count = max(0, self.rows_count - (estimate - len(offsets)))
+        records = joined([chunk.records() for chunk in chunks])
+        estimate = sum(chunk.records_count_max for chunk in chunks)
+        self.rows_count = max(0, self.rows_count - (estimate - len(records.offsets)))
         first = self._decoded_next
-        skipped = int(np.searchsorted(np.array(offsets, np.int64), first))
-        if skipped:
-            del offsets[:skipped], timestamps_ms[:skipped], keys[:skipped], values[:skipped]
         self._decoded_next = max(first, chunks[-1].offset_next)
         decoded = decoder.decode(
-            self.topic,
-            self.partition,
-            first,
-            self._decoded_next,
-            offsets,
-            timestamps_ms,
-            keys,
-            values,
+            self.topic, self.partition, first, self._decoded_next, records.since(first)
         )
         self.decode_s += time.monotonic() - began
         return decoded, min(chunk.received_ms for chunk in chunks)

@@ -35,7 +35,8 @@ class Origin:
         if decoded is None:
             raise RuntimeError(f"row {row} of a topic without rows")
         index = int(self.indices[row])
-        return decoded.keys[index], decoded.values[index], decoded.messages.get(index, "")
+        records = decoded.records
+        return records.key(index), records.value(index), decoded.messages.get(index, "")
 
 
 class Order:

@@ -22,10 +22,10 @@ from stream.flow.buffer import TopicBuffer
 from stream.flow.effects import Effects
 from stream.flow.order import Order
 from stream.flow.partition import Partition
-from stream.flow.ports import Columns
 from stream.flow.restore import Engines
 from stream.wire.decode import Decoder
 from stream.wire.murmur2 import partition_of
+from stream.wire.records import RecordColumns, columns_of
 from stream.wire.state import HEADER_KEY
 
 NUMBER: Final = 0  # partition number that is borrowed; its pool is closed again
@@ -39,7 +39,7 @@ class Made:
     """stream.flow.ports.Chunk over columns that were made here."""
 
     topic: str
-    columns: Columns
+    columns: RecordColumns
     offset_next: int
     records_count_max: int
     partition: int = NUMBER
@@ -52,7 +52,7 @@ class Made:
     received_ms: int = 0
     caught_up: bool = True
 
-    def records(self) -> Columns:
+    def records(self) -> RecordColumns:
         """Give the columns."""
         return self.columns
 
@@ -105,7 +105,7 @@ def _apply_all(partition: Partition, scorer: Scorer, effects: Effects) -> None:
         effects.of_rows(partition, taken, settled, TIME_MS)
 
 
-def _columns(topic: int, partitions: int) -> Columns:
+def _columns(topic: int, partitions: int) -> RecordColumns:
     """Make the records of a topic: two users, good events, a repeat, a late one, a broken one."""
     users = [user for user, _ in zip(_users(partitions), range(2), strict=False)]
     keys: list[bytes | None] = []
@@ -128,7 +128,7 @@ def _columns(topic: int, partitions: int) -> Columns:
     keys.append(None)
     values.append(b"{")
     offsets = list(range(len(keys)))
-    return Columns(offsets, [TIME_MS] * len(keys), keys, values)
+    return columns_of(offsets, [TIME_MS] * len(keys), keys, values)
 
 
 def _event(topic: int, number: int, user: str, time_ms: int) -> dict[str, object]:

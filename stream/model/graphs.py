@@ -48,8 +48,15 @@ class Graphs(Protocol):
     def provider(self) -> str:
         """Name the provider: cpu or cuda."""
 
-    def step(self, item_id: Integers, side_id: Integers, dense: Floats, state: Floats) -> Floats:
-        """Return the state (B, state) after one step each. Raises DeviceError."""
+    def steps(
+        self,
+        item_id: Integers,  # (T, B)
+        side_id: Integers,  # (T, B, 6)
+        dense: Floats,  # (T, B, 17)
+        state: Floats,  # (B, state) before the first step
+        lengths: Integers,  # (B,) steps of each row, 1 to T; what lies behind them is not read
+    ) -> tuple[Floats, Floats]:
+        """Return the top h after each step (T, B, top) and the last state. Raises DeviceError."""
 
     def heads(
         self, top: Floats, head: Floats, context_id: Integers
@@ -60,35 +67,39 @@ class Graphs(Protocol):
         """Return a score per known item: (B, V), the caller's to change. Raises DeviceError."""
 
 
-Arrays = Mapping[str, tuple[str, int]]  # name -> (ONNX type, width; 0: one dimension)
+Arrays = Mapping[str, tuple[str, tuple[str | int, ...]]]  # name -> (ONNX type, shape)
 
 
 def graph_forms(shapes: Shapes) -> dict[str, tuple[Arrays, Arrays]]:
-    """Name the inputs and outputs that each graph must have, in order."""
+    """Name the inputs and outputs that each graph must have, in order. T steps, B rows."""
     number, index = "tensor(float)", "tensor(int32)"
     return {
-        "step": (
+        "steps": (
             {
-                "item_id": (index, 0),
-                "side_id": (index, shapes.side),
-                "dense": (number, shapes.dense),
-                "state": (number, shapes.state),
+                "item_id": (index, ("T", "B")),
+                "side_id": (index, ("T", "B", shapes.side)),
+                "dense": (number, ("T", "B", shapes.dense)),
+                "state": (number, ("B", shapes.state)),
+                "lengths": (index, ("B",)),
             },
-            {"state_next": (number, shapes.state)},
+            {
+                "tops": (number, ("T", "B", shapes.top)),
+                "state_next": (number, ("B", shapes.state)),
+            },
         ),
         "heads": (
             {
-                "top": (number, shapes.top),
-                "head": (number, shapes.head),
-                "context_id": (index, shapes.context),
+                "top": (number, ("B", shapes.top)),
+                "head": (number, ("B", shapes.head)),
+                "context_id": (index, ("B", shapes.context)),
             },
             {
-                "next_event": (number, len(EVENT_TYPES)),
-                "purchase": (number, 0),
-                "hazard": (number, HAZARD_BINS),
+                "next_event": (number, ("B", len(EVENT_TYPES))),
+                "purchase": (number, ("B",)),
+                "hazard": (number, ("B", HAZARD_BINS)),
             },
         ),
-        "items": ({"top": (number, shapes.top)}, {"logits": (number, shapes.items)}),
+        "items": ({"top": (number, ("B", shapes.top))}, {"logits": (number, ("B", shapes.items))}),
     }
 
 
@@ -113,9 +124,17 @@ class OrtGraphs:
             for name in forms
         }
 
-    def step(self, item_id: Integers, side_id: Integers, dense: Floats, state: Floats) -> Floats:
-        """Run step.onnx."""
-        return self._graphs["step"].run((item_id, side_id, dense, state))[0]
+    def steps(
+        self,
+        item_id: Integers,
+        side_id: Integers,
+        dense: Floats,
+        state: Floats,
+        lengths: Integers,
+    ) -> tuple[Floats, Floats]:
+        """Run steps.onnx."""
+        tops, after = self._graphs["steps"].run((item_id, side_id, dense, state, lengths))
+        return tops, after
 
     def heads(
         self, top: Floats, head: Floats, context_id: Integers
@@ -147,6 +166,9 @@ class _Graph:
     ) -> None:
         self._inputs = tuple(form[0])
         self._outputs = tuple(form[1])
+        self._row_axis = {
+            key: shape.index("B") for arrays in form for key, (_, shape) in arrays.items()
+        }
         self._on_device = provider == CUDA
         options = _options(threads)
         if profile_folder is not None:
@@ -177,29 +199,37 @@ class _Graph:
 
     def _run_bound(self, arrays: tuple[npt.NDArray[Any], ...]) -> list[npt.NDArray[Any]]:
         """Run padded batches through I/O binding: host arrays in, host arrays out."""
-        rows = len(arrays[0])
+        rows = len(arrays[-1])
         parts = []
         for first in range(0, rows, CUDA_BUCKETS[-1]):
             binding = self.session.io_binding()
             count = min(rows - first, CUDA_BUCKETS[-1])
             for name, array in zip(self._inputs, arrays, strict=True):
-                binding.bind_cpu_input(name, padded(array[first : first + count]))
+                part = _rows(array, self._row_axis[name], first, count)
+                binding.bind_cpu_input(name, padded(part, self._row_axis[name]))
             for name in self._outputs:
                 binding.bind_output(name, "cpu")
             self.session.run_with_iobinding(binding)
-            parts.append([output[:count] for output in binding.copy_outputs_to_cpu()])
+            outputs = zip(self._outputs, binding.copy_outputs_to_cpu(), strict=True)
+            parts.append([_rows(out, self._row_axis[name], 0, count) for name, out in outputs])
         if len(parts) == 1:
             return parts[0]
-        return [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+        columns = zip(self._outputs, zip(*parts, strict=True), strict=True)
+        return [np.concatenate(column, axis=self._row_axis[name]) for name, column in columns]
 
 
-def padded(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _rows(array: npt.NDArray[Any], axis: int, first: int, count: int) -> npt.NDArray[Any]:
+    return array[(slice(None),) * axis + (slice(first, first + count),)]
+
+
+def padded(array: npt.NDArray[Any], axis: int = 0) -> npt.NDArray[Any]:
     """Pad with zero rows to the next bucket: at most the largest bucket's rows come in."""
-    rows = next(bucket for bucket in CUDA_BUCKETS if bucket >= len(array))
-    if rows == len(array):
+    count = array.shape[axis]
+    rows = next(bucket for bucket in CUDA_BUCKETS if bucket >= count)
+    if rows == count:
         return np.ascontiguousarray(array)
-    full = np.zeros((rows, *array.shape[1:]), array.dtype)
-    full[: len(array)] = array
+    full = np.zeros((*array.shape[:axis], rows, *array.shape[axis + 1 :]), array.dtype)
+    _rows(full, axis, 0, count)[...] = array
     return full
 
 
@@ -237,7 +267,7 @@ def _providers(provider: str) -> list[Any]:
 
 
 def _check_form(where: str, nodes: list[Any], expected: Arrays) -> None:
-    found = {node.name: (node.type, node.shape[1] if len(node.shape) == 2 else 0) for node in nodes}
+    found = {node.name: (node.type, tuple(node.shape)) for node in nodes}
     if found != dict(expected):
         raise BundleError(f"{where}: {found}, expected {dict(expected)}")
 

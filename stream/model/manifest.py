@@ -4,7 +4,7 @@ Rules of the room: JSON, decoded strictly; a bundle that does not fit is refused
 whose message is one line for the person who deploys it. A bundle is a folder:
 
     manifest.json     this file
-    step.onnx         one step of the recurrent model, a batch at a time
+    steps.onnx        T steps of the recurrent model, a batch at a time
     heads.onnx        probabilities of a row from its top hidden state and its head features
     items.onnx        a score per known item from the top hidden state
     vocabulary.json   what the model knows by name
@@ -22,9 +22,9 @@ from stream.core.features import HEAD_FEATURES
 from stream.core.layout import HAZARD_BINS, LAYOUT_VERSION
 from stream.model.step_features import DENSE_COUNT, SIDE_COUNT, STEP_FEATURES
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MANIFEST: Final = "manifest.json"
-FILES: Final = ("step.onnx", "heads.onnx", "items.onnx", "vocabulary.json", "golden.npz")
+FILES: Final = ("steps.onnx", "heads.onnx", "items.onnx", "vocabulary.json", "golden.npz")
 FILE_BYTES_MAX: Final = 1 << 30
 DAY_MS: Final = 86_400_000
 

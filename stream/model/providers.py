@@ -53,12 +53,19 @@ class GuardedGraphs:
     def _current(self) -> Graphs:
         return self._spare if self._device is None else self._device
 
-    def step(self, item_id: Integers, side_id: Integers, dense: Floats, state: Floats) -> Floats:
-        """Run a step, on the CPU if the device fails."""
+    def steps(
+        self,
+        item_id: Integers,
+        side_id: Integers,
+        dense: Floats,
+        state: Floats,
+        lengths: Integers,
+    ) -> tuple[Floats, Floats]:
+        """Run steps, on the CPU if the device fails."""
         try:
-            return self._current.step(item_id, side_id, dense, state)
+            return self._current.steps(item_id, side_id, dense, state, lengths)
         except DeviceError as error:
-            return self._degrade(error).step(item_id, side_id, dense, state)
+            return self._degrade(error).steps(item_id, side_id, dense, state, lengths)
 
     def heads(
         self, top: Floats, head: Floats, context_id: Integers

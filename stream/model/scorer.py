@@ -9,18 +9,19 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from stream.core.compiled import compiled, compiled_short
+from stream.core.compiled import compiled
 from stream.core.layout import EVENT_TYPES, HAZARD_BINS, TOKENS_MAX
 from stream.core.plan import Plan, Scores
+from stream.model.blocks import Blocks, plan_blocks
 from stream.model.bundle import Bundle
 from stream.model.contexts import context_ids
 from stream.model.graphs import Floats, Graphs, Integers
 from stream.model.selection import leave_out, select_top
 from stream.model.step_features import StepInputs, StepTables, encode_steps
-from stream.model.waves import Waves, plan_waves
 
-ROWS_MAX: Final = 1024  # per call of the heads
+ROWS_MAX: Final = 4096  # per call of the heads
 ITEM_ROWS_MAX: Final = 64  # per call of the item graph: scores should not leave the cache
+NEVER_KNOWN: Final = 2**31 - 1  # a wave that no segment has
 
 
 class _Pool:
@@ -42,7 +43,6 @@ class OnnxScorer:
         self.items_top = min(items_top, bundle.manifest.shapes.items)
         self._pools: dict[int, _Pool] = {}
         shapes = bundle.manifest.shapes
-        self._top = slice(shapes.top_first, shapes.top_first + shapes.top)
         popular = bundle.vocabulary.popular
         self._popular_score: Floats = np.full(shapes.items, -np.inf, np.float32)
         self._popular_score[popular - 1] = -np.log1p(np.arange(len(popular)))
@@ -63,40 +63,32 @@ class OnnxScorer:
     def score(self, partition: int, plan: Plan) -> Scores:
         """Score the rows of a plan. Cost: see tests/bench/score.py. Raises DeviceError."""
         pool = self._pools[partition]
-        waves = plan_waves(plan)
-        inputs = encode_steps(self.bundle.tables, plan.steps, plan.gap_ms, waves.order)
-        tops = self._run_steps(pool, plan, waves, inputs)
-        known = np.empty(len(waves.order), np.uint8)
-        _trace_known(
-            self.bundle.tables, inputs, waves, plan.pool_in, plan.pool_out, pool.known, known
-        )
-        place = waves.position[plan.row_step]
-        top = tops[place]  # (B, top) float32, copy
+        blocks = plan_blocks(plan)
+        inputs = encode_steps(self.bundle.tables, plan.steps, plan.gap_ms, blocks.order)
+        top = self._run_steps(pool, plan, blocks, inputs)
+        known = np.empty(len(plan.row_step), np.uint8)
+        _trace_known(self.bundle.tables, inputs, blocks, plan, pool.known, known)
         next_event, purchase, hazard = self._run_heads(top, plan)
-        index, score, popular = self._run_items(top, known[place], plan.recent)
+        index, score, popular = self._run_items(top, known, plan.recent)
         return Scores(next_event, purchase, hazard, index, score, popular)
 
-    def _run_steps(self, pool: _Pool, plan: Plan, waves: Waves, inputs: StepInputs) -> Floats:
-        """Run the waves and write the pool; return the top h after each step, in waves' order."""
-        states = np.empty((len(waves.ranked), pool.state.shape[1]), np.float32)
-        _gather(pool.state, plan.pool_in, waves.ranked, states)
-        tops = np.empty((len(waves.order), self._top.stop - self._top.start), np.float32)
-        runs = waves.runs.tolist()
-        after = states
-        for number, (first, count, rank, wave) in enumerate(runs):
-            end = first + count
-            before = states[rank : rank + count] if wave == 0 else after[:count]
-            after = self.graphs.step(
-                inputs.item_id[first:end],
-                inputs.side_id[first:end],
-                inputs.dense[first:end],
-                before,
+    def _run_steps(self, pool: _Pool, plan: Plan, blocks: Blocks, inputs: StepInputs) -> Floats:
+        """Run the blocks and write the pool; return the top h of each row: (B, top)."""
+        before = np.empty((len(blocks.ranked), pool.state.shape[1]), np.float32)
+        _gather(pool.state, plan.pool_in, blocks.ranked, before)
+        tops = np.empty((len(blocks.order), self.bundle.manifest.shapes.top), np.float32)
+        for first, steps, count, rank in blocks.runs.tolist():
+            form, places = (steps, count, -1), slice(first, first + steps * count)
+            every, after = self.graphs.steps(
+                inputs.item_id[places].reshape(form[:2]),
+                inputs.side_id[places].reshape(form),
+                inputs.dense[places].reshape(form),
+                before[rank : rank + count],
+                blocks.length[rank : rank + count],
             )
-            last = number + 1 == len(runs) or runs[number + 1][3] == 0
-            live = 0 if last else runs[number + 1][1]
-            _scatter(after, plan.pool_out, waves.ranked, rank, live, count, pool.state)
-            _copy_tops(after, self._top.start, tops[first:end])
-        return tops
+            tops[places] = every.reshape(steps * count, -1)
+            _scatter(after, plan.pool_out, blocks.ranked[rank : rank + count], pool.state)
+        return tops[blocks.position[plan.row_step]]  # a copy
 
     def _run_heads(self, top: Floats, plan: Plan) -> tuple[Floats, Floats, Floats]:
         rows = len(top)
@@ -132,65 +124,59 @@ class OnnxScorer:
 
 @compiled
 def _gather(pool: Floats, pool_in: Integers, ranked: Integers, states: Floats) -> None:
+    # Element by element: the compiler makes vectors of it, of a row's slice it makes a call.
     for rank in range(len(ranked)):
         row = pool_in[ranked[rank]]
         if row < 0:
-            states[rank] = 0.0
+            for column in range(states.shape[1]):
+                states[rank, column] = 0.0
         else:
-            states[rank] = pool[row]
+            for column in range(states.shape[1]):
+                states[rank, column] = pool[row, column]
 
 
-@compiled_short
-def _copy_tops(after: Floats, top_first: int, tops: Floats) -> None:
-    for index in range(len(tops)):
-        tops[index] = after[index, top_first : top_first + tops.shape[1]]
-
-
-@compiled_short
-def _scatter(
-    after: Floats,
-    pool_out: Integers,
-    ranked: Integers,
-    rank: int,  # first of the block
-    live: int,  # segments that go on
-    count: int,
-    pool: Floats,
-) -> None:
-    for index in range(live, count):
-        row = pool_out[ranked[rank + index]]
+@compiled
+def _scatter(after: Floats, pool_out: Integers, ranked: Integers, pool: Floats) -> None:
+    for rank in range(len(ranked)):
+        row = pool_out[ranked[rank]]
         if row >= 0:
-            pool[row] = after[index]
+            for column in range(pool.shape[1]):
+                pool[row, column] = after[rank, column]
 
 
 @compiled
 def _trace_known(
     tables: StepTables,
     inputs: StepInputs,
-    waves: Waves,
-    pool_in: Integers,
-    pool_out: Integers,
+    blocks: Blocks,
+    plan: Plan,
     pool_known: npt.NDArray[np.uint8],
-    known: npt.NDArray[np.uint8],
+    known: npt.NDArray[np.uint8],  # (B,) out
 ) -> None:
-    """Mark the steps up to which something is known: an item, a category or a query word."""
-    flags = np.zeros(len(waves.ranked), np.uint8)
-    for rank in range(len(flags)):
-        row = pool_in[waves.ranked[rank]]
+    """Mark the rows up to which something is known: an item, a category or a query word."""
+    since = np.empty(len(plan.pool_in), np.int32)  # wave from which a segment is known
+    for segment in range(len(since)):
+        row = plan.pool_in[segment]
+        since[segment] = 0 if row >= 0 and pool_known[row] else NEVER_KNOWN
+    for step in range(len(plan.segment)):
+        if plan.wave[step] < since[plan.segment[step]]:
+            at = blocks.position[step]
+            if _tells(tables, inputs.item_id[at], inputs.side_id[at]):
+                since[plan.segment[step]] = plan.wave[step]
+    for index in range(len(known)):
+        step = plan.row_step[index]
+        known[index] = plan.wave[step] >= since[plan.segment[step]]
+    for segment in range(len(since)):
+        row = plan.pool_out[segment]
         if row >= 0:
-            flags[rank] = pool_known[row]
-    for run in range(len(waves.runs)):
-        first = waves.runs[run, 0]
-        for index in range(waves.runs[run, 1]):
-            at = first + index
-            item = inputs.item_id[at]
-            category = inputs.side_id[at, 0]
-            if 1 <= item <= tables.items_count or 1 <= category <= tables.categories_count:
-                flags[waves.runs[run, 2] + index] = 1
-            for token in range(TOKENS_MAX):
-                if inputs.side_id[at, 2 + token] != tables.token_first:
-                    flags[waves.runs[run, 2] + index] = 1
-            known[at] = flags[waves.runs[run, 2] + index]
-    for rank in range(len(flags)):
-        row = pool_out[waves.ranked[rank]]
-        if row >= 0:
-            pool_known[row] = flags[rank]
+            pool_known[row] = since[segment] < NEVER_KNOWN
+
+
+@compiled
+def _tells(tables: StepTables, item: int, side: Integers) -> bool:
+    if 1 <= item <= tables.items_count or 1 <= side[0] <= tables.categories_count:
+        return True
+    for token in range(TOKENS_MAX):  # noqa: SIM110 - a kernel
+        if side[2 + token] != tables.token_first:
+            return True
+    return False

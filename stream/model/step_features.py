@@ -68,7 +68,7 @@ class StepTables(NamedTuple):
 
 
 class StepInputs(NamedTuple):
-    """Inputs of the step graph."""
+    """Inputs of the step graph, flat: N places."""
 
     item_id: npt.NDArray[np.int32]  # (N,)
     side_id: npt.NDArray[np.int32]  # (N, 6)
@@ -110,7 +110,7 @@ def encode_steps(
     gap_ms: npt.NDArray[np.int64],
     order: npt.NDArray[np.int32],
 ) -> StepInputs:
-    """Encode steps in the given order: row i is step order[i]. Cost 0.1 to 0.2 us a step."""
+    """Encode steps in the given order: row i is step order[i], -1: all zero. 0.1 to 0.2 us each."""
     count = len(order)
     inputs = StepInputs(
         np.empty(count, np.int32),
@@ -142,6 +142,10 @@ def _encode(
 ) -> None:
     for row in range(len(order)):
         at = order[row]
+        if at < 0:
+            out.item_id[row] = 0
+            out.side_id[row] = 0
+            continue
         step = steps[at]
         out.item_id[row] = item_row(tables, step.item)
         out.side_id[row, 0] = category_row(tables, step.category)

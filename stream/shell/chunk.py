@@ -3,20 +3,19 @@
 Rules of the room: same rules as aiokafka's PartitionRecords (checksum, aborted transactions,
 control batches, a first batch that starts before the position), per batch. `offset_first` and
 `offset_next` are fetch positions, so that the chunks of a partition tile its offsets by
-construction; records are decoded only when somebody asks.
+construction; records are read only when somebody asks.
 """
 
 import time
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from aiokafka.consumer.fetcher import READ_COMMITTED
 from aiokafka.errors import CorruptRecordException
-from aiokafka.record._crecords.default_records import DefaultRecordBatch
 
-from stream.flow.ports import Columns
 from stream.shell.batches import Batch, KeptRecords, Scratch
+from stream.wire.records import RecordColumns, joined, read_batch, unreadable
 
 MAGIC_MIN: Final = 2  # Kafka 4 has no older format
 
@@ -40,6 +39,14 @@ class Unreadable:
     base_offset: int
     next_offset: int
     timestamp_ms: int
+
+
+class Plain(NamedTuple):
+    """A batch, inflated, and the offsets that it covers."""
+
+    plain: bytes
+    base_offset: int
+    next_offset: int
 
 
 class FetchedChunk:
@@ -66,7 +73,7 @@ class FetchedChunk:
         self.timestamp_ms_max = -1
         self.received_ms = time.time_ns() // 1_000_000
         self.unreadable = 0
-        self._parts: list[bytes | Unreadable] = []
+        self._parts: list[Plain | Unreadable] = []
 
     def __repr__(self) -> str:
         return f"<chunk {self.topic}[{self.partition}] {self.offset_first}..{self.offset_next}>"
@@ -86,50 +93,19 @@ class FetchedChunk:
         else:
             self.plain_bytes_count += len(plain)
             self.records_count_max += batch.records_count
-            self._parts.append(plain)
+            self._parts.append(Plain(plain, batch.base_offset, batch.next_offset))
         self.timestamp_ms_max = max(self.timestamp_ms_max, batch.timestamp_ms_max)
 
-    def records(self) -> Columns:
-        """Decode it: 0.26 us a record of 200 bytes. See stream.flow.ports.Chunk."""
-        columns = Columns([], [], [], [])
-        for part in self._parts:
-            if isinstance(part, Unreadable):
-                _add_unreadable(columns, part)
-            else:
-                _decode(columns, part, self.offset_first)
-        return columns
-
-
-def _decode(columns: Columns, plain: bytes, offset_first: int) -> None:
-    offsets, timestamps_ms, keys, values = columns
-    batch = DefaultRecordBatch(plain)
-    before = len(offsets)
-    try:
-        for record in batch:  # 0.19 us each in Cython, the four appends 0.07
-            offsets.append(record.offset)
-            timestamps_ms.append(record.timestamp)
-            keys.append(record.key)
-            values.append(record.value)
-    except (CorruptRecordException, ValueError, MemoryError):
-        # The checksum held: a producer wrote this. What is left of the batch counts as unreadable.
-        for column in columns:
-            del column[len(values) :]
-        first = offsets[-1] + 1 if len(offsets) > before else batch.base_offset
-        _add_unreadable(columns, Unreadable(first, batch.next_offset, batch.max_timestamp))
-    if batch.base_offset < offset_first:  # the fetch began inside this batch
-        keep = before
-        while keep < len(offsets) and offsets[keep] < offset_first:
-            keep += 1
-        for column in columns:
-            del column[before:keep]
-
-
-def _add_unreadable(columns: Columns, part: Unreadable) -> None:
-    count = part.next_offset - part.base_offset
-    columns.offsets.extend(range(part.base_offset, part.next_offset))
-    columns.timestamps_ms.extend([part.timestamp_ms] * count)
-    columns.keys.extend([None] * count)
-    columns.values.extend([None] * count)
+    def records(self) -> RecordColumns:
+        """Read it: 0.05 us a record of 200 bytes. See stream.flow.ports.Chunk."""
+        parts = [
+            unreadable(part.base_offset, part.next_offset, part.timestamp_ms)
+            if isinstance(part, Unreadable)
+            else read_batch(part.plain, part.base_offset, part.next_offset)
+            for part in self._parts
+        ]
+        # A fetch may begin inside a batch.
+        return joined(parts).since(self.offset_first)
 
 
 def new_scratch(limits: ChunkLimits) -> Scratch:

@@ -53,12 +53,9 @@ class UserTable(Collection):  # type: ignore[misc]
             return None
         if chunk.unreadable:
             raise RestoreError(f"{chunk} holds {chunk.unreadable} unreadable records")
-        offsets, _, keys, values = chunk.records()
-        known = 0
-        while known < len(offsets) and offsets[known] < at:
-            known += 1
-        if known < len(offsets):
-            self._state.restore(chunk.partition, keys[known:], values[known:])
+        records = chunk.records().since(at)
+        if len(records.offsets):
+            self._state.restore(chunk.partition, records.keys(), records.values())
         self._offset_next[chunk.partition] = chunk.offset_next
         return None
 

@@ -6,19 +6,28 @@ memories of hashes and nothing else, so the same bytes always give the same arra
 from several threads.
 """
 
-from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import msgspec
 import numpy as np
 
-from stream.core.layout import EVENT, NEVER_MS, STEP, TOPICS, Reason, Records, source_of
-from stream.wire.columns import STEPS_OF_TOPIC, StepColumns, check_keys, fill_events
-from stream.wire.event import STRUCT_DECODERS, Accepted, Refused, read_event
+from stream.core.layout import (
+    EVENT,
+    NEVER_MS,
+    PURCHASE_STEPS_MAX,
+    STEP,
+    TOPICS,
+    Reason,
+    Records,
+    source_of,
+)
+from stream.wire.event import Accepted, Refused, read_event
 from stream.wire.hashing import Memories
 from stream.wire.limits import Limits
+from stream.wire.plain_events import Rules, read_plain, steps_bound
+from stream.wire.records import RecordColumns
+from stream.wire.user_numbers import number_users
+
+_STEPS_MAX = (1, 1, PURCHASE_STEPS_MAX)  # of one event, by topic
 
 
 @dataclass(slots=True)
@@ -32,8 +41,7 @@ class Decoded:
     events: Records  # (n,) EVENT; "user" indexes `users`
     steps: Records  # (m,) STEP, those of an event together, in the order of the events
     users: list[bytes]  # distinct keys of good and control events
-    keys: list[bytes | None]  # (n,) the originals, for dead letters made later
-    values: list[bytes | None]
+    records: RecordColumns  # (n,) the originals, for dead letters made later
     messages: dict[int, str]  # row -> message of a dead letter
 
 
@@ -55,81 +63,62 @@ class Decoder:
         partition: int,
         offset_first: int,
         offset_next: int,
-        offsets: list[int],
-        timestamps_ms: list[int],
-        keys: list[bytes | None],
-        values: list[bytes | None],
+        records: RecordColumns,
     ) -> Decoded:
-        """Decode the records of one chunk. The lists are kept, not copied.
+        """Decode the records of one chunk, which are kept, not copied.
 
-        Raises ValueError when the lists or the offsets contradict each other: that is our mistake.
+        Raises ValueError when the offsets contradict each other: that is our mistake.
         """
-        _check_call(topic, offset_first, offset_next, offsets, timestamps_ms, keys, values)
-        events = np.zeros(len(offsets), EVENT)
-        events["offset"] = offsets
-        events["timestamp_ms"] = timestamps_ms
+        _check_call(topic, offset_first, offset_next, records)
+        events = np.zeros(len(records.offsets), EVENT)
+        events["offset"] = records.offsets
+        events["timestamp_ms"] = records.timestamps_ms
         events["topic"] = topic
         events["event_type"] = topic
-        structs = _structs(STRUCT_DECODERS[topic].decode, values, self._limits.event_bytes_max)
-        fast, columns = self._fill_fast(topic, partition, events, structs, keys)
-        slow, messages = self._read_slow(topic, partition, events, fast, keys, values)
-        steps = _join_steps(topic, events, fast, columns, slow)
-        return Decoded(
-            topic, partition, offset_first, offset_next, events, steps,
-            _number_users(events, keys), keys, values, messages,
-        )  # fmt: skip
-
-    def _fill_fast(
-        self,
-        topic: int,
-        partition: int,
-        events: Records,
-        structs: list[Any],
-        keys: list[bytes | None],
-    ) -> tuple[np.ndarray, StepColumns | None]:
-        """Fill the rows in which nothing is unusual. Returns their mask (n,) and all columns.
-
-        With the struct, 2.4 us of processor time for a click of 197 bytes (2.9 with ISO times), 3.5
-        for a search, 4 for an order of two items: `python -m tests.bench.decode`, 2-core EPYC. Of
-        it: JSON 0.7, ids 0.15, times 0.08, context 0.3, keys 0.2, steps 0.45, users 0.15.
-        """
-        done = np.array([struct is not None for struct in structs], np.bool_)
-        if not done.any():
-            return done, None
+        done, steps = self._read_plain(topic, partition, events, records)
         if done.all():
-            part = events
+            messages: dict[int, str] = {}
         else:
-            part = events[done]  # a copy
-            keys = [key for key, struct in zip(keys, structs, strict=True) if struct is not None]
-            structs = [struct for struct in structs if struct is not None]
-        odd = fill_events(part, structs, self._limits, self._memories)
-        odd |= check_keys(structs, keys, partition, self._limits)
-        columns = STEPS_OF_TOPIC[topic](structs, self._memories)
-        odd |= columns.odd
-        part["steps_count"] = columns.counts
-        if part is not events:
-            events[done] = part
-        columns = columns._replace(odd=odd)
-        done[done] = ~odd
-        return done, columns
+            slow, messages = self._read_slow(topic, partition, events, done, records)
+            steps = _join_steps(topic, events, steps, slow)
+        first_rows = np.empty(len(events), np.int64)
+        count = number_users(records.data, records.places, events, first_rows)
+        users = [records.key(row) or b"" for row in first_rows[:count].tolist()]
+        return Decoded(
+            topic, partition, offset_first, offset_next, events, steps, users, records, messages
+        )
+
+    def _read_plain(
+        self, topic: int, partition: int, events: Records, records: RecordColumns
+    ) -> tuple[np.ndarray, Records]:
+        """Read the rows in which nothing is unusual. Returns their mask (n,) and their steps."""
+        limits = self._limits
+        rules = Rules(
+            topic, partition, limits.partitions_count, limits.event_bytes_max, limits.skew_ms_max
+        )
+        done = np.zeros(len(events), np.uint8)
+        bound = len(events)
+        if _STEPS_MAX[topic] > 1:
+            bound = steps_bound(records.data, records.places, _STEPS_MAX[topic])
+        steps = np.empty(bound, STEP)
+        written = read_plain(rules, records.data, records.places, events, steps, done)
+        return done.view(np.bool_), steps[:written]
 
     def _read_slow(
         self,
         topic: int,
         partition: int,
         events: Records,
-        fast: np.ndarray,
-        keys: list[bytes | None],
-        values: list[bytes | None],
+        done: np.ndarray,
+        records: RecordColumns,
     ) -> tuple[dict[int, Accepted], dict[int, str]]:
         """Read the other rows one by one, about 10 us each: the accepted, the refused' messages."""
         accepted: dict[int, Accepted] = {}
         messages: dict[int, str] = {}
-        for row in np.flatnonzero(~fast).tolist():
+        for row in np.flatnonzero(~done).tolist():
+            key, value = records.key(row), records.value(row)
             try:
-                event = read_event(
-                    topic, partition, keys[row], values[row], self._limits, self._memories
-                )
+                event = read_event(topic, partition, key, value, self._limits, self._memories)
             except Refused as refused:
                 messages[row] = str(refused)
                 _write_dead(events, row, refused.reason)
@@ -139,34 +128,14 @@ class Decoder:
         return accepted, messages
 
 
-def _check_call(
-    topic: int, offset_first: int, offset_next: int, offsets: list[int], *columns: list[Any]
-) -> None:
+def _check_call(topic: int, offset_first: int, offset_next: int, records: RecordColumns) -> None:
     if not 0 <= topic < len(TOPICS):
         raise ValueError(f"topic {topic} is none of {TOPICS}")
-    if any(len(column) != len(offsets) for column in columns):
-        raise ValueError(f"{len(offsets)} offsets, columns of {[len(c) for c in columns]}")
-    if offsets and not offset_first <= offsets[0] <= offsets[-1] < offset_next:
+    offsets = records.offsets
+    if len(offsets) and not offset_first <= offsets[0] <= offsets[-1] < offset_next:
         raise ValueError(
             f"offsets {offsets[0]} to {offsets[-1]} are not in {offset_first} to {offset_next - 1}"
         )
-
-
-def _structs(
-    decode: Callable[[bytes], Any], values: list[bytes | None], bytes_max: int
-) -> list[Any]:
-    """Decode values to structs; None where it failed or should not be tried."""
-    structs: list[Any] = []
-    wanted: list[Any] = values
-    if None in values or (values and max(map(len, values)) > bytes_max):  # type: ignore[arg-type]
-        wanted = [b"" if v is None or len(v) > bytes_max else v for v in values]
-    rest = iter(wanted)
-    while len(structs) < len(wanted):
-        try:
-            structs.extend(map(decode, rest))  # keeps what it has when an item raises
-        except (msgspec.DecodeError, ValueError, RecursionError):
-            structs.append(None)
-    return structs
 
 
 def _write_dead(events: Records, row: int, reason: Reason) -> None:
@@ -184,46 +153,22 @@ def _write_accepted(events: Records, row: int, event: Accepted) -> None:
     )  # fmt: skip
 
 
-def _join_steps(
-    topic: int,
-    events: Records,
-    fast: np.ndarray,
-    columns: StepColumns | None,
-    slow: dict[int, Accepted],
-) -> Records:
+def _join_steps(topic: int, events: Records, plain: Records, slow: dict[int, Accepted]) -> Records:
     """Lay all steps in the order of their events and set step_first."""
     counts = events["steps_count"].astype(np.int64)
     first = np.cumsum(counts) - counts
-    events["step_first"] = first
-    if columns is not None and fast.all():
-        steps = columns.steps
-    else:
-        steps = np.zeros(int(counts.sum()), STEP)
-        if columns is not None:
-            steps[np.repeat(fast, counts)] = columns.steps[np.repeat(~columns.odd, columns.counts)]
-        for row, event in slow.items():
-            at = first[row]
-            steps[at : at + len(event.steps)] = [
-                (0, item, 0, 0, cents, category, tokens, quantity, 0, action)
-                for item, cents, category, tokens, quantity, action in event.steps
-            ]
     owner = np.repeat(np.arange(len(events)), counts)
-    steps["event_id"] = events["event_id"][owner]
-    steps["time_ms"] = events["time_ms"][owner]
-    offsets: Any = events["offset"][owner]
-    steps["source"] = source_of(topic, offsets)
-    steps["event_type"] = topic
+    steps = np.zeros(len(owner), STEP)
+    steps[~np.isin(owner, list(slow))] = plain
+    for row, event in slow.items():
+        at = first[row]
+        source = source_of(topic, int(events["offset"][row]))
+        steps[at : at + len(event.steps)] = [
+            (
+                event.event_id, item, event.time_ms, source, cents, category, tokens, quantity,
+                topic, action,
+            )
+            for item, cents, category, tokens, quantity, action in event.steps
+        ]  # fmt: skip
+    events["step_first"] = first
     return steps
-
-
-def _number_users(events: Records, keys: list[bytes | None]) -> list[bytes]:
-    """Set events["user"] and return the distinct keys, in order of appearance."""
-    alive = events["reason"] == Reason.NONE
-    numbers: defaultdict[bytes | None, int] = defaultdict()
-    numbers.default_factory = numbers.__len__  # a new key gets the next number
-    if alive.all():
-        events["user"] = [numbers[key] for key in keys]
-    else:
-        events["user"] = -1
-        events["user"][alive] = [numbers[keys[row]] for row in np.flatnonzero(alive).tolist()]
-    return [key for key in numbers if key is not None]

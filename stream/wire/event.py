@@ -1,7 +1,7 @@
 """One record to one event, or to the reason why not: every rule of the contract, in order.
 
-Rules of the room: `read_event` decides; stream.wire.columns is its fast twin for records in which
-nothing is unusual, and hands every other one to it. Any bytes in, never an exception but Refused.
+Rules of the room: `read_event` decides; stream.wire.plain_events is its fast twin for records in
+which nothing is unusual. Any bytes in, never an exception but Refused.
 The first rule that fails gives the reason: size, JSON, type, schema, values, bot, key, partition.
 The last of duplicate JSON keys counts. Fields that are not read are skipped, and so not checked
 beyond JSON's grammar; nesting deeper than the interpreter's stack (about 1,000) is undecodable.
@@ -239,7 +239,7 @@ def _search_steps(event: Any, memories: Memories) -> list[Step]:
     if not fits(event.query, QUERY_BYTES_MAX):
         raise Refused(Reason.BAD_VALUE, f"query is longer than {QUERY_BYTES_MAX} bytes")
     category = _text_hash("category", event.category, memories)
-    tokens = tuple(memories.words.column(query_words(event.query)))
+    tokens = tuple(memories.words.one(word) for word in query_words(event.query))
     return [(0, -1, category, tokens, 1, action_of["search"])]
 
 

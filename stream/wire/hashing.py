@@ -60,17 +60,6 @@ class Hashes:
         value = self._known.get(text)
         return self._learn(text or "") if value is None else value
 
-    def column(self, texts: list[str | None]) -> list[int]:
-        """Hash many, 0.04 us each when known."""
-        found = list(map(self._known.get, texts))
-        if None in found:
-            # A text may be learned twice here, and forgotten between: the value is the same.
-            return [
-                self._learn(text or "") if value is None else value
-                for text, value in zip(texts, found, strict=True)
-            ]
-        return found  # type: ignore[return-value]
-
     def _learn(self, text: str) -> int:
         if not fits(text, self._bytes_max):
             return REFUSED

@@ -1,4 +1,4 @@
-"""Prices to whole cents, one at a time and by column.
+"""Prices to whole cents.
 
 Rules of the room: a price is a JSON number or a plain decimal text in currency units. Cents are
 floor(price * 100 + 0.5) in float64: the nearest cent, halves upwards. A negative price, one of more
@@ -8,9 +8,6 @@ than PRICE_CENTS_MAX cents and any other text are refused. -1 means "not given".
 import math
 import re
 from typing import Final
-
-import numpy as np
-import numpy.typing as npt
 
 from stream.wire.limits import PRICE_CENTS_MAX
 
@@ -34,18 +31,3 @@ def price_cents(price: Price) -> int:
         return REFUSED_CENTS
     cents = math.floor(price * 100 + 0.5)
     return cents if cents <= PRICE_CENTS_MAX else REFUSED_CENTS
-
-
-def cents_column(prices: list[Price]) -> npt.NDArray[np.int64]:
-    """Read a column, 0.06 us a price when none is text."""
-    if prices.count(None) == len(prices):
-        return np.full(len(prices), -1, np.int64)
-    if str in set(map(type, prices)):
-        return np.array([price_cents(price) for price in prices], np.int64)
-    units = np.array(prices, np.float64)  # None becomes NaN; JSON knows no NaN of its own
-    with np.errstate(invalid="ignore", over="ignore"):
-        cents = np.floor(units * 100 + 0.5)
-        wrong = (units < 0) | (cents > PRICE_CENTS_MAX)
-    cents[np.isnan(units)] = -1
-    cents[wrong] = REFUSED_CENTS
-    return cents.astype(np.int64)

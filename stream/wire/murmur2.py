@@ -1,7 +1,7 @@
 """murmur2 and the partition of a key, as Kafka's Java client and aiokafka compute them.
 
-Rules of the room: `murmur2` is the plain twin and the oracle of `murmur2_column`, which hashes a
-batch of keys laid end to end. librdkafka agrees only with `partitioner=murmur2_random`.
+Rules of the room: `murmur2` is the plain twin and the oracle of the two kernels. librdkafka agrees
+only with `partitioner=murmur2_random`.
 """
 
 from typing import Final
@@ -40,32 +40,37 @@ def partition_of(key: bytes, partitions_count: int) -> int:
 
 
 @compiled
+def murmur2_at(data: npt.NDArray[np.uint8], start: int, size: int) -> np.uint32:
+    """Hash data[start : start + size], 0.02 us for 10 bytes."""
+    m = np.uint32(0x5BD1E995)
+    h = np.uint32(0x9747B28C) ^ np.uint32(size)
+    at = start
+    whole = start + (size & ~3)
+    while at < whole:
+        k = np.uint32(data[at])
+        k |= np.uint32(data[at + 1]) << np.uint32(8)
+        k |= np.uint32(data[at + 2]) << np.uint32(16)
+        k |= np.uint32(data[at + 3]) << np.uint32(24)
+        k = np.uint32(k * m)
+        k ^= k >> np.uint32(24)
+        h = np.uint32(h * m) ^ np.uint32(k * m)
+        at += 4
+    rest = start + size - at
+    if rest > 0:
+        for index in range(rest):
+            h ^= np.uint32(data[at + index]) << np.uint32(8 * index)
+        h = np.uint32(h * m)
+    h ^= h >> np.uint32(13)
+    h = np.uint32(h * m)
+    return h ^ (h >> np.uint32(15))
+
+
+@compiled
 def murmur2_column(
     data: npt.NDArray[np.uint8], sizes: npt.NDArray[np.int64], hashes: npt.NDArray[np.uint32]
 ) -> None:
-    """Hash keys that lie end to end in `data`; 0.02 us per 10-byte key."""
-    m = np.uint32(0x5BD1E995)
+    """Hash keys that lie end to end in `data`."""
     start = 0
-    for i in range(len(sizes)):
-        size = sizes[i]
-        h = np.uint32(0x9747B28C) ^ np.uint32(size)
-        at = start
-        whole = start + (size & ~3)
-        while at < whole:
-            k = np.uint32(data[at])
-            k |= np.uint32(data[at + 1]) << np.uint32(8)
-            k |= np.uint32(data[at + 2]) << np.uint32(16)
-            k |= np.uint32(data[at + 3]) << np.uint32(24)
-            k = np.uint32(k * m)
-            k ^= k >> np.uint32(24)
-            h = np.uint32(h * m) ^ np.uint32(k * m)
-            at += 4
-        rest = start + size - at
-        if rest > 0:
-            for j in range(rest):
-                h ^= np.uint32(data[at + j]) << np.uint32(8 * j)
-            h = np.uint32(h * m)
-        h ^= h >> np.uint32(13)
-        h = np.uint32(h * m)
-        hashes[i] = h ^ (h >> np.uint32(15))
-        start += size
+    for index in range(len(sizes)):
+        hashes[index] = murmur2_at(data, start, sizes[index])
+        start += sizes[index]

@@ -6,6 +6,7 @@ import time
 
 from stream.wire.decode import Decoder
 from stream.wire.murmur2 import partition_of
+from stream.wire.records import columns_of
 
 EVENTS = 8192
 ROUNDS = 9
@@ -47,12 +48,12 @@ def measure(topic: int, iso: bool, bad: float = 0.0) -> tuple[float, float]:
     keys, values = records(topic, iso)
     rng = random.Random(2)
     values = [b"{" if rng.random() < bad else value for value in values]
-    offsets, stamps = list(range(EVENTS)), [START_MS] * EVENTS
+    columns = columns_of(range(EVENTS), [START_MS] * EVENTS, keys, values)
     decoder = Decoder(4)
     taken = []
     for _ in range(ROUNDS):
         begin = time.thread_time()
-        decoder.decode(topic, 0, 0, EVENTS, offsets, stamps, keys, values)
+        decoder.decode(topic, 0, 0, EVENTS, columns)
         taken.append((time.thread_time() - begin) / EVENTS * 1e6)
     taken.sort()
     return taken[0], taken[ROUNDS // 2]

@@ -16,13 +16,13 @@ from export.bundles.bench_bundle import bench_bundle
 from stream.core.features import HEAD_COUNT
 from stream.core.layout import STEP
 from stream.core.plan import Plan
+from stream.model.blocks import plan_blocks
 from stream.model.bundle import Bundle, load_bundle
 from stream.model.contexts import context_ids
 from stream.model.providers import open_graphs
 from stream.model.scorer import ITEM_ROWS_MAX, OnnxScorer
 from stream.model.selection import leave_out, select_top
 from stream.model.step_features import encode_steps
-from stream.model.waves import plan_waves
 
 POOL_ROWS = 100_000
 WINDOW_STEPS = 32
@@ -74,19 +74,21 @@ def stages(bundle: Bundle) -> None:
     """Print what each part of scoring costs alone."""
     graphs, shapes = open_graphs(bundle, "cpu"), bundle.manifest.shapes
     made = plan(bundle, 8192)
-    waves = plan_waves(made)
-    inputs = encode_steps(bundle.tables, made.steps, made.gap_ms, waves.order)
+    blocks = plan_blocks(made)
+    inputs = encode_steps(bundle.tables, made.steps, made.gap_ms, blocks.order)
     steps = len(made.steps)
-    print(f"order of waves      {cost_us(lambda: plan_waves(made)) / steps:8.2f} us a step")
-    encode = cost_us(lambda: encode_steps(bundle.tables, made.steps, made.gap_ms, waves.order))
+    print(f"layout in blocks    {cost_us(lambda: plan_blocks(made)) / steps:8.2f} us a step")
+    encode = cost_us(lambda: encode_steps(bundle.tables, made.steps, made.gap_ms, blocks.order))
     print(f"step features       {encode / steps:8.2f} us a step")
-    for batch in (64, 256, 512, 1024, 2048):
+    for length, batch in ((1, 64), (1, 256), (1, 1024), (1, 4096), (1, 8192), (17, 16), (17, 256)):
         state = np.zeros((batch, shapes.state), np.float32)
-        parts = [array[:batch] for array in inputs]
-        spent = cost_us(lambda: graphs.step(*parts, state))  # noqa: B023 - called at once
-        print(f"step graph, {batch:5d}   {spent / batch:8.2f} us a step")
+        count = length * batch
+        parts = [array[:count].reshape(length, batch, *array.shape[1:]) for array in inputs]
+        lengths = np.full(batch, length, np.int32)
+        spent = cost_us(lambda: graphs.steps(*parts, state, lengths))  # noqa: B023 - called at once
+        print(f"{length:2d} steps, {batch:5d} rows {spent / count:8.2f} us a step")
     rng = np.random.default_rng(1)
-    for batch in (256, 1024):
+    for batch in (256, 1024, 4096):
         top = rng.standard_normal((batch, shapes.top)).astype(np.float32)
         contexts = context_ids(bundle.vocabulary, made.context[:batch])
         spent = cost_us(lambda: graphs.heads(top, made.head[:batch], contexts))  # noqa: B023

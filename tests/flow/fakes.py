@@ -10,13 +10,13 @@ from stream.core.plan import Scorer
 from stream.flow.account import Account
 from stream.flow.effects import Effects, OutputTopics
 from stream.flow.limits import FlowLimits
-from stream.flow.ports import Columns
 from stream.flow.restore import Engines
 from stream.flow.stops import WorkerStopError
 from stream.flow.worker import Worker
 from stream.shell.metrics import Metrics
 from stream.wire.decode import Decoder
 from stream.wire.predictions import PredictionEncoder
+from stream.wire.records import RecordColumns, columns_of
 
 TOPIC_NAMES = OutputTopics("predictions", "churn-alerts", "dead-letters", "receipts", "state")
 Record = tuple[bytes | None, bytes]
@@ -58,9 +58,9 @@ class FakeChunk:
     def caught_up(self) -> bool:
         return self.offset_next >= self.end_offset
 
-    def records(self) -> Columns:
+    def records(self) -> RecordColumns:
         count = len(self.records_list)
-        return Columns(
+        return columns_of(
             list(range(self.offset_first, self.offset_next)),
             [self.timestamp_ms] * count,
             [key for key, _ in self.records_list],

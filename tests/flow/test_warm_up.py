@@ -14,7 +14,7 @@ from stream.flow.buffer import TopicBuffer
 from concurrent.futures import ThreadPoolExecutor
 from stream.flow.order import Order
 from stream.flow.partition import Partition
-from stream.flow.ports import Columns
+from stream.wire.records import columns_of
 from stream.flow.warm_up import TIME_MS, Made, _apply_all, warm_up
 from stream.local.shop import Shop
 from stream.model.bundle import load_bundle
@@ -44,16 +44,14 @@ warm_up(config, 1, inputs, decoder, scorer, effects)
 assert not scorer._pools
 before = compiled()
 buffers = [TopicBuffer(topic, name, 0, 0) for topic, name in enumerate(inputs)]
-rows = [Columns([], [], [], []) for _ in inputs]
+rows = [([], []) for _ in inputs]
 for block in Shop(3, users=80, days=45, partitions=1).events():
     for topic, key, value in zip(block.topic.tolist(), block.keys, block.values):
-        columns = rows[topic]
-        columns.offsets.append(len(columns.offsets))
-        columns.timestamps_ms.append(2_000_000_000_000)
-        columns.keys.append(key)
-        columns.values.append(value)
-for buffer, columns in zip(buffers, rows):
-    count = len(columns.offsets)
+        rows[topic][0].append(key)
+        rows[topic][1].append(value)
+for buffer, (keys, values) in zip(buffers, rows):
+    count = len(keys)
+    columns = columns_of(range(count), [2_000_000_000_000] * count, keys, values)
     buffer.append(Made(buffer.name, columns, count, count))
 order = Order(decoder, ThreadPoolExecutor(1), 0, 0, config.future_ms_max)
 partition = Partition(Engine(config, 0, 256), buffers, order, {}, 10**9)

@@ -15,6 +15,7 @@ from stream.local import files
 from stream.local.files import Replay
 from stream.local.files_map import FileError
 from stream.wire.decode import Decoder
+from stream.wire.records import columns_of
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 TAOBAO_HEAD = "user_id,item_id,category_id,behavior,ts\n"
@@ -318,8 +319,11 @@ def test_the_real_files_whole(name):
             count = len(where)
             found[topic] += count
             decoded = decoder.decode(
-                topic, 0, 0, count, list(range(count)), [WALL_MS] * count,
-                [batch.keys[i] for i in where], [batch.values[i] for i in where],
+                topic, 0, 0, count,
+                columns_of(
+                    range(count), [WALL_MS] * count,
+                    [batch.keys[i] for i in where], [batch.values[i] for i in where],
+                ),
             )  # fmt: skip
             assert (decoded.events["reason"] == Reason.NONE).all(), decoded.messages
             assert (decoded.events["time_ms"] == batch.due_ms[where]).all()

@@ -14,6 +14,7 @@ from stream.local.shop_people import DAY_MS, NEVER_MS, Life
 from stream.local.shop_visits import SCRIPTS, STEPS_MAX
 from stream.wire.decode import Decoder
 from stream.wire.murmur2 import partition_of
+from stream.wire.records import columns_of
 
 PARTITIONS = 4
 WALL_MS = 1_790_000_000_000  # after the end of every shop of these tests
@@ -141,8 +142,11 @@ def decode(decoder: Decoder, block: Block):
             ]
             count = len(where)
             decoded = decoder.decode(
-                topic, partition, 0, count, list(range(count)), [WALL_MS] * count,
-                [block.keys[i] for i in where], [block.values[i] for i in where],
+                topic, partition, 0, count,
+                columns_of(
+                    range(count), [WALL_MS] * count,
+                    [block.keys[i] for i in where], [block.values[i] for i in where],
+                ),
             )  # fmt: skip
             for at, index in enumerate(where):
                 yield index, decoded, at
@@ -160,7 +164,8 @@ def test_each_poison_has_its_reason(fault, clean):
     key, topic = block.keys[0], int(block.topic[0])
     record = spoil(fault, key, block.values[0])
     home = (partition_of(key if record.key is None else record.key, 4) + record.shift) % 4
-    decoded = Decoder(4).decode(topic, home, 0, 1, [0], [WALL_MS], [record.key], [record.value])
+    records = columns_of([0], [WALL_MS], [record.key], [record.value])
+    decoded = Decoder(4).decode(topic, home, 0, 1, records)
     assert Reason(decoded.events["reason"][0]) == REASON[fault]
 
 

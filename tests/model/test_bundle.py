@@ -102,7 +102,7 @@ def test_no_bundle_at_all(tmp_path: Path) -> None:
         (lambda m: m["shapes"].update(head=1), "head"),
         (lambda m: m["shapes"].update(top_first=61), "top h"),
         (lambda m: m["shapes"].update(items=299), "300 items"),
-        (lambda m: m["files"].pop("step.onnx"), "files"),
+        (lambda m: m["files"].pop("steps.onnx"), "files"),
         (lambda m: m.update(extra=1), "extra"),
         (lambda m: m.pop("training"), "training"),
         (lambda m: m.update(name=5), "name"),
@@ -126,7 +126,7 @@ def test_files_that_are_no_such_files_are_refused(copy: Path, name: str) -> None
     assert name.split(".", maxsplit=1)[0] in refused(copy)
 
 
-@pytest.mark.parametrize("name", ["step.onnx", "heads.onnx", "items.onnx"])
+@pytest.mark.parametrize("name", ["steps.onnx", "heads.onnx", "items.onnx"])
 def test_a_file_that_is_no_graph_is_refused(copy: Path, name: str) -> None:
     replace_file(copy, name, b"nonsense")
     bundle = load_bundle(copy)
@@ -138,7 +138,7 @@ def test_a_file_that_is_no_graph_is_refused(copy: Path, name: str) -> None:
 def test_a_graph_of_another_shape_is_refused(copy: Path) -> None:
     change_manifest(copy, lambda manifest: manifest["shapes"].update(state=120))
     bundle = load_bundle(copy)
-    with pytest.raises(BundleError, match=r"step\.onnx inputs"):
+    with pytest.raises(BundleError, match=r"steps\.onnx inputs"):
         OrtGraphs(bundle.contents, bundle.manifest.shapes, CPU)
     with pytest.raises(BundleError, match=r"heads\.onnx inputs"):
         OrtGraphs(
@@ -202,3 +202,22 @@ def test_golden_arrays_have_a_form(bundle: Bundle) -> None:
 )
 def test_horizons_are_iso_durations(duration_ms: int, text: str) -> None:
     assert iso_days(duration_ms) == text
+
+
+class ForgetfulGraphs(OrtGraphs):
+    """A device that takes the steps of a window as if each began anew: only one step is right."""
+
+    def steps(self, *arrays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        item_id, side_id, dense, state, lengths = arrays
+        tops, after = super().steps(*arrays)
+        for place in range(1, len(item_id)):
+            ones = np.ones_like(lengths)
+            parts = [array[place : place + 1] for array in (item_id, side_id, dense)]
+            tops[place] = super().steps(*parts, state, ones)[0][0]
+        return tops, after
+
+
+def test_a_device_that_is_right_step_by_step_only_fails_the_golden_batch(bundle: Bundle) -> None:
+    check_golden(bundle, OrtGraphs(bundle.contents, bundle.manifest.shapes, CPU))
+    with pytest.raises(BundleError, match="a window at once and step by step"):
+        check_golden(bundle, ForgetfulGraphs(bundle.contents, bundle.manifest.shapes, CPU))

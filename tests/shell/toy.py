@@ -97,7 +97,7 @@ class ToyFlow:
             raise HoleError(f"{chunk} after {at}")
         counts = self.store.counts[chunk.partition]
         columns = chunk.records()
-        for offset, key in zip(columns.offsets, columns.keys, strict=True):
+        for offset, key in zip(columns.offsets.tolist(), columns.keys(), strict=True):
             if offset < at:
                 continue
             assert key is not None

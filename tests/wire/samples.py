@@ -9,6 +9,7 @@ from stream.wire.event import Accepted, Refused, read_event
 from stream.wire.hashing import Memories
 from stream.wire.limits import Limits
 from stream.wire.murmur2 import partition_of
+from stream.wire.records import columns_of
 
 PARTITIONS = 4
 TIME_MS = 1_760_000_000_000
@@ -80,7 +81,7 @@ def read(event, topic=0, key=..., partition=..., limits=LIMITS) -> Accepted:
     if partition is ...:
         partition = partition_of(key or b"", PARTITIONS)
     decoder = Decoder(limits.partitions_count, limits.event_bytes_max, limits.skew_ms_max)
-    got = decoder.decode(topic, partition, 0, 1, [0], [TIME_MS], [key], [value])
+    got = decoder.decode(topic, partition, 0, 1, columns_of([0], [TIME_MS], [key], [value]))
     try:
         alone = read_event(topic, partition, key, value, limits, Memories())
     except Refused as refused:
@@ -130,8 +131,10 @@ def decode(topic, values, keys=None, partition=PARTITION, offset_first=0, decode
         partition,
         offset_first,
         offset_first + count,
-        list(range(offset_first, offset_first + count)),
-        [TIME_MS] * count,
-        [USER.encode()] * count if keys is None else keys,
-        values,
+        columns_of(
+            range(offset_first, offset_first + count),
+            [TIME_MS] * count,
+            [USER.encode()] * count if keys is None else keys,
+            values,
+        ),
     )

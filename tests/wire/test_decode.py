@@ -13,6 +13,7 @@ from stream.wire.decode import Decoder
 from stream.wire.event import Refused, read_event
 from stream.wire.hashing import Memories, id_hash
 from stream.wire.murmur2 import partition_of
+from stream.wire.records import columns_of
 from tests.wire import strategies
 from tests.wire.samples import (
     FORGET,
@@ -67,14 +68,15 @@ def test_any_bytes_and_both_twins(topic, partition, records):
     offsets = [100 + 3 * n for n in range(len(records))]
     stamps = [TIME_MS + n for n in range(len(records))]
     decoder = Decoder(PARTITIONS, LIMITS.event_bytes_max, LIMITS.skew_ms_max)
-    got = decoder.decode(topic, partition, 90, 200, offsets, stamps, keys, values)
+    got = decoder.decode(topic, partition, 90, 200, columns_of(offsets, stamps, keys, values))
     events, steps, users, messages = slowly(topic, partition, offsets, stamps, keys, values)
     assert got.events["offset"].tolist() == offsets
     assert got.events.tolist() == events.tolist()
     assert got.steps.tobytes() == steps.tobytes(), (got.steps, steps)
     assert got.users == users
     assert got.messages == messages
-    assert (got.offset_first, got.offset_next, got.keys, got.values) == (90, 200, keys, values)
+    assert (got.offset_first, got.offset_next) == (90, 200)
+    assert (got.records.keys(), got.records.values()) == (keys, values)
     assert set(got.messages) == set(np.flatnonzero(got.events["reason"]).tolist())
 
 
@@ -87,9 +89,10 @@ def test_both_twins_on_events_with_the_right_keys(topic, chosen):
     keys = [event["user_id"].encode("utf-8", "replace") for event in chosen]
     offsets, stamps = list(range(len(keys))), [TIME_MS] * len(keys)
     decoder = Decoder(1, LIMITS.event_bytes_max)
-    got = decoder.decode(topic, 0, 0, len(keys), offsets, stamps, keys, values)
+    got = decoder.decode(topic, 0, 0, len(keys), columns_of(offsets, stamps, keys, values))
     for row, (key, value) in enumerate(zip(keys, values, strict=True)):
-        alone = decoder.decode(topic, 0, row, row + 1, [row], [TIME_MS], [key], [value])
+        one = columns_of([row], [TIME_MS], [key], [value])
+        alone = decoder.decode(topic, 0, row, row + 1, one)
         event = got.events[row].copy()
         event["step_first"], event["user"] = 0, min(event["user"], 0)
         assert event.tolist() == alone.events[0].tolist()
@@ -103,7 +106,7 @@ def test_users_are_numbered_in_order_without_the_dead():
     keys = [b"bob", b"ann", b"eve", b"bob", None]
     values = [packed(changed(user_id=(key or b"x").decode(), event_id="e")) for key in keys]
     values[2] = b"{"
-    got = decoder.decode(0, 0, 0, 5, list(range(5)), [TIME_MS] * 5, keys, values)
+    got = decoder.decode(0, 0, 0, 5, columns_of(range(5), [TIME_MS] * 5, keys, values))
     assert got.users == [b"bob", b"ann"]
     assert got.events["user"].tolist() == [0, 1, -1, 0, -1]
 
@@ -132,13 +135,13 @@ def test_an_empty_chunk_and_one_of_dead_letters():
 def test_contradicting_calls_are_our_mistake():
     decoder = Decoder(1)
     with pytest.raises(ValueError, match="topic 3"):
-        decoder.decode(3, 0, 0, 0, [], [], [], [])
-    with pytest.raises(ValueError, match="columns of"):
-        decoder.decode(0, 0, 0, 2, [0, 1], [0], [b"", b""], [b"", b""])
+        decoder.decode(3, 0, 0, 0, columns_of([], [], [], []))
+    with pytest.raises(ValueError, match="2 offsets, 1 timestamps"):
+        decoder.decode(0, 0, 0, 2, columns_of([0, 1], [0], [b"", b""], [b"", b""]))
     with pytest.raises(ValueError, match="offsets 4 to 4"):
-        decoder.decode(0, 0, 5, 6, [4], [0], [b""], [b""])
+        decoder.decode(0, 0, 5, 6, columns_of([4], [0], [b""], [b""]))
     with pytest.raises(ValueError, match="offsets 6 to 6"):
-        decoder.decode(0, 0, 5, 6, [6], [0], [b""], [b""])
+        decoder.decode(0, 0, 5, 6, columns_of([6], [0], [b""], [b""]))
 
 
 BAD = {
