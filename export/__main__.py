@@ -11,6 +11,7 @@ COMMANDS: Final = {
     "demo-bundle": "Simulate a shop, train the LSTM, write the shipped bundle.",
     "evaluate-bundle": "Compare a bundle with the baselines on a fresh run.",
     "bench-bundle": "Write a bundle of random weights, for benches.",
+    "benchmark": "Train and measure on a published benchmark.",
     "features-doc": "Write the tables of docs/features.md from the code.",
 }
 
