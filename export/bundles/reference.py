@@ -6,7 +6,7 @@ Rules of the room: no cleverness; each line is the formula.
 import numpy as np
 import numpy.typing as npt
 
-from export.bundles.weights import Weights, scaled_head
+from export.bundles.weights import Cell, Weights, scaled_head
 from stream.core.layout import EVENT_TYPES
 
 Doubles = npt.NDArray[np.float64]
@@ -31,13 +31,18 @@ def step(
         h = state[:, first : first + size].astype(np.float64)
         c = state[:, first + size : first + 2 * size].astype(np.float64)
         first += 2 * size
-        gates = x @ cell.inputs + h @ cell.recurrent + cell.bias
-        enter, leave, keep, new = np.split(gates, 4, axis=1)
-        c = _sigmoid(keep) * c + _sigmoid(enter) * np.tanh(new)
-        h = _sigmoid(leave) * np.tanh(c)
+        h, c = lstm_cell(cell, x, h, c)
         after += [h, c]
         x = h
     return np.concatenate(after, axis=1)
+
+
+def lstm_cell(cell: Cell, x: Doubles, h: Doubles, c: Doubles) -> tuple[Doubles, Doubles]:
+    """One step of one layer: x (B, D), h and c (B, H) to the next h and c."""
+    gates = x @ cell.inputs + h @ cell.recurrent + cell.bias
+    enter, leave, keep, new = np.split(gates, 4, axis=1)
+    c = _sigmoid(keep) * c + _sigmoid(enter) * np.tanh(new)
+    return np.asarray(_sigmoid(leave) * np.tanh(c)), np.asarray(c)
 
 
 def heads(

@@ -20,7 +20,7 @@ IR_VERSION: Final = 8
 _TYPES: Final = {"tensor(float)": TensorProto.FLOAT, "tensor(int32)": TensorProto.INT32}
 
 
-class _Builder:
+class Builder:
     """Collects nodes and constants; each call of `op` returns the name of its result."""
 
     def __init__(self) -> None:
@@ -46,6 +46,17 @@ class _Builder:
         """Add a constant of int64."""
         return self.constant(name, np.array(values, np.int64))
 
+    def model(self, name: str, inputs: list[Any], outputs: list[Any]) -> bytes:
+        """Give the checked file of what was collected; the same nodes give the same bytes."""
+        graph = helper.make_graph(self.nodes, name, inputs, outputs, self.constants)
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="forecart"
+        )
+        model.ir_version = IR_VERSION
+        onnx.checker.check_model(model)
+        data: bytes = model.SerializeToString(deterministic=True)
+        return data
+
 
 def to_onnx(weights: Weights) -> dict[str, bytes]:
     """Build step.onnx, heads.onnx and items.onnx. Raises ValueError on a kind without a builder."""
@@ -56,19 +67,11 @@ def to_onnx(weights: Weights) -> dict[str, bytes]:
     files = {}
     for name, builder in builders.items():
         inputs, outputs = forms[name]
-        graph = helper.make_graph(
-            builder.nodes,
+        files[f"{name}.onnx"] = builder.model(
             name,
             [_value(key, *form) for key, form in inputs.items()],
             [_value(key, *form) for key, form in outputs.items()],
-            builder.constants,
         )
-        model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="forecart"
-        )
-        model.ir_version = IR_VERSION
-        onnx.checker.check_model(model)
-        files[f"{name}.onnx"] = model.SerializeToString(deterministic=True)
     return files
 
 
@@ -77,8 +80,8 @@ def _value(name: str, kind: str, width: int) -> Any:
     return helper.make_tensor_value_info(name, _TYPES[kind], shape)
 
 
-def _step(weights: Weights) -> _Builder:
-    b = _Builder()
+def _step(weights: Weights) -> Builder:
+    b = Builder()
     item = b.op("Gather", b.constant("item_table", weights.item), "item_id")
     side = b.op("Gather", b.constant("side_table", weights.side), "side_id")
     # Flat rows times one matrix: half the cost of summing rows of full width.
@@ -112,8 +115,8 @@ def _step(weights: Weights) -> _Builder:
     return b
 
 
-def _heads(weights: Weights) -> _Builder:
-    b = _Builder()
+def _heads(weights: Weights) -> Builder:
+    b = Builder()
     std = weights.head_std.astype(np.float64)
     positive = b.op("Relu", "head")
     logs = b.op("Log", b.op("Add", positive, b.constant("one", np.ones(1))))
@@ -147,8 +150,8 @@ def _heads(weights: Weights) -> _Builder:
     return b
 
 
-def _items(weights: Weights) -> _Builder:
-    b = _Builder()
+def _items(weights: Weights) -> Builder:
+    b = Builder()
     x = "top"
     if weights.project is not None:
         x = b.op("MatMul", x, b.constant("project", weights.project))
