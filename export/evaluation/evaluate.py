@@ -17,7 +17,7 @@ from export.dataset.labels import Labels, labels_of
 from export.dataset.record import Integers, Recorded, record
 from export.dataset.shop_log import shop_log
 from export.dataset.training_set import item_indices
-from export.evaluation import measures
+from export.evaluation import classes, probabilities, ranking
 from stream.core.config import DAY_MS, EngineConfig
 from stream.core.layout import EVENT_TYPES
 from stream.core.plan import Scorer
@@ -149,7 +149,7 @@ def _next_item(
     if not leave_out:
         lists["last item again"] = last[asked, None]
     return {
-        name: {"p_at_10": measures.hit_rate(made, target[asked])} for name, made in lists.items()
+        name: {"p_at_10": ranking.hit_rate(made, target[asked])} for name, made in lists.items()
     }
 
 
@@ -195,11 +195,10 @@ def _next_event(learned: Run, run: Run) -> dict[str, dict[str, float]]:
         "first-order Markov": chain[run.recorded.event_type[asked]],
         "base rate": np.tile(base, (len(target), 1)),
     }
-    picked = np.arange(len(target))
     return {
         name: {
-            "accuracy": float((p.argmax(axis=1) == target).mean()),
-            "log_loss": float(-np.log(np.clip(p[picked, target], 1e-7, 1)).mean()),
+            "accuracy": classes.accuracy(classes.confusion(target, p.argmax(axis=1), types)),
+            "log_loss": float(classes.row_log_loss(p, target).mean()),
         }
         for name, p in answers.items()
     }
@@ -265,9 +264,9 @@ def _binary(
 ) -> dict[str, dict[str, float]]:
     return {
         name: {
-            "roc_auc": measures.roc_auc(p, label),
-            "log_loss": measures.log_loss(p, label),
-            "brier": measures.brier(p, label),
+            "roc_auc": probabilities.roc_auc(p, label),
+            "log_loss": probabilities.log_loss(p, label),
+            "brier": probabilities.brier(p, label),
         }
         for name, p in answers.items()
     }
