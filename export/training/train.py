@@ -12,18 +12,16 @@ from typing import Final
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from export.dataset.record import Integers
 from export.dataset.training_set import TrainingSet
 from export.models import CORES
 from export.models.network import Network, Sizes
 from export.training.item_start import item_start
-from stream.core.layout import EVENT_TYPES
+from export.training.losses import row_losses
 from stream.model.vocabulary import Vocabulary
 
 ROW_LENGTH: Final = 7.0  # of an item's row at the start: what 50 normal numbers have
-_PURCHASE: Final = len(EVENT_TYPES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,25 +171,4 @@ def _loss(
     out = network.tops(torch.where(hide, unknown, item_id), side_id, dense)
     rows, place = data.rows_of(part)
     top = out[data.position[rows], place]
-    logits = network.rows(
-        top, torch.from_numpy(data.head[rows]), torch.from_numpy(data.context[rows]).long()
-    )
-    labels = data.labels
-    item = torch.from_numpy(data.next_item[rows])
-    known = item > 0
-    hazard = torch.from_numpy(labels.hazard[rows])
-    purchase = torch.from_numpy(labels.purchase[rows])
-    losses = (
-        functional.cross_entropy(network.item_logits(top[known]), item[known] - 1),
-        functional.cross_entropy(
-            logits[:, :_PURCHASE], torch.from_numpy(labels.next_type[rows]), ignore_index=-1
-        ),
-        _binary(logits[:, _PURCHASE], purchase),
-        _binary(logits[:, _PURCHASE + 1 :], hazard),
-    )
-    return torch.stack([loss * weight for loss, weight in zip(losses, recipe.weights, strict=True)])
-
-
-def _binary(logits: Tensor, labels: Tensor) -> Tensor:
-    known = labels >= 0
-    return functional.binary_cross_entropy_with_logits(logits[known], labels[known].float())
+    return row_losses(network, data, rows, top, recipe.weights)
