@@ -19,6 +19,7 @@ from export.models import CORES
 from export.models.network import Network, Sizes
 from export.training.item_start import item_start
 from export.training.losses import row_losses
+from export.training.schedule import batches_by_length, cosine
 from stream.model.vocabulary import Vocabulary
 
 ROW_LENGTH: Final = 7.0  # of an item's row at the start: what 50 normal numbers have
@@ -77,12 +78,14 @@ def train(
     learned = np.setdiff1d(np.unique(data.sequence[~apart]), np.unique(data.sequence[apart]))
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=0.0)
     batches = recipe.epochs * -(-len(learned) // recipe.batch_sequences)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _cosine(recipe, batches))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, cosine(batches, recipe.warm_up, recipe.rate_end)
+    )
     validation = np.flatnonzero(apart)
     network.train()
     for epoch in range(recipe.epochs):
         losses = []
-        for part in _batches(data.lengths, learned, recipe.batch_sequences, rng):
+        for part in batches_by_length(data.lengths, learned, recipe.batch_sequences, rng):
             loss = _loss(network, data, part, recipe, vocabulary, rng)
             optimizer.zero_grad()
             loss.sum().backward()  # type: ignore[no-untyped-call]
@@ -117,31 +120,6 @@ def run_rows(network: Network, data: TrainingSet, rows: Integers) -> tuple[Tenso
         top = torch.cat(tops)[torch.from_numpy(back[rows])]
         head = torch.from_numpy(data.head[rows])
         return top, network.rows(top, head, torch.from_numpy(data.context[rows]).long())
-
-
-def _cosine(recipe: Recipe, batches: int) -> Callable[[int], float]:
-    warm = max(1, int(recipe.warm_up * batches))
-
-    def share(done: int) -> float:
-        if done < warm:
-            return (done + 1) / warm
-        along = (done - warm) / max(1, batches - warm)
-        return recipe.rate_end + (1 - recipe.rate_end) * 0.5 * (1 + float(np.cos(np.pi * along)))
-
-    return share
-
-
-def _batches(
-    lengths: Integers, sequences: Integers, size: int, rng: np.random.Generator
-) -> list[Integers]:
-    """Shuffle, sort by length inside pools of 32 batches, cut, shuffle the batches."""
-    order = rng.permutation(sequences)
-    parts = []
-    for first in range(0, len(order), 32 * size):
-        pool = order[first : first + 32 * size]
-        pool = pool[np.argsort(-lengths[pool], kind="stable")]
-        parts += [pool[at : at + size] for at in range(0, len(pool), size)]
-    return [parts[index] for index in rng.permutation(len(parts))]
 
 
 def _inputs(data: TrainingSet, part: Integers) -> tuple[Tensor, Tensor, Tensor]:
