@@ -14,9 +14,10 @@ import numpy as np
 from export.baselines.items import popularity
 from export.bundles.parity import check_parity
 from export.bundles.write_bundle import About, write_bundle
+from export.dataset.event_log import EventLog
 from export.dataset.labels import labels_of
 from export.dataset.record import record
-from export.dataset.shop_log import ShopLog, shop_log
+from export.dataset.shop_log import shop_log
 from export.dataset.training_set import item_indices, training_set
 from export.evaluation.evaluate import evaluate
 from export.models.network import Sizes
@@ -96,7 +97,7 @@ def demo_bundle(folder: Path, demo: Demo, say: Callable[[str], None] = print) ->
     return result
 
 
-def _vocabulary(shop: Shop, log: ShopLog) -> Vocabulary:
+def _vocabulary(shop: Shop, log: EventLog) -> Vocabulary:
     """Name the items and categories that were seen, and the most popular items."""
     catalogue = shop.catalogue
     texts = Texts(

@@ -13,9 +13,9 @@ from export.baselines.logistic import sigmoid
 from export.bundles.demo_bundle import Demo, demo_bundle
 from export.bundles.parity import check_parity
 from export.bundles.write_bundle import write_bundle
+from export.dataset.event_log import EventLog
 from export.dataset.labels import hazard_labels, labels_of
 from export.dataset.record import Recorded
-from export.dataset.shop_log import ShopLog
 from export.dataset.training_set import TrainingSet, training_set
 from export.models.network import Network, Sizes
 from export.training.calibrate import calibrate
@@ -38,7 +38,7 @@ def vocabulary() -> Vocabulary:
 
 
 @pytest.fixture(scope="module")
-def data(log: ShopLog, recorded: Recorded, vocabulary: Vocabulary) -> TrainingSet:
+def data(log: EventLog, recorded: Recorded, vocabulary: Vocabulary) -> TrainingSet:
     labels = labels_of(recorded, log.end_ms, 2 * DAY_MS, EDGES)
     return training_set(recorded, labels, vocabulary)
 
