@@ -1,7 +1,7 @@
 """Measures of an answer that is one of K classes: counted from the confusion matrix.
 
 Rules of the room: a class is a column; the answer is the most probable one, the first on a tie.
-Macro means are over the classes that occur in the true answers; nothing divided by nothing is 0.
+Nothing divided by nothing is 0.
 """
 
 from collections.abc import Callable
@@ -51,12 +51,6 @@ def per_class(counted: Doubles) -> PerClass:
     recall = right / np.maximum(support, 1e-300)
     f1 = 2 * right / np.maximum(support + called, 1e-300)
     return PerClass(precision, recall, f1, support)
-
-
-def macro_f1(counted: Doubles) -> float:
-    """Mean F1 of the classes that occur: rare ones count as much as frequent ones."""
-    made = per_class(counted)
-    return float(made.f1[made.support > 0].mean())
 
 
 def row_log_loss(probability: npt.NDArray[np.floating], target: Integers) -> Doubles:

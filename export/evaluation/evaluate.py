@@ -18,6 +18,7 @@ from export.dataset.record import Integers, Recorded, record
 from export.dataset.shop_log import shop_log
 from export.dataset.training_set import item_indices
 from export.evaluation import classes, probabilities, ranking
+from export.evaluation.silence import silent_rows, stays_silent
 from stream.core.config import DAY_MS, EngineConfig
 from stream.core.layout import EVENT_TYPES
 from stream.core.plan import Scorer
@@ -229,8 +230,7 @@ def _churn(learned: Run, run: Run, bundle: Bundle, silence_ms: int) -> dict[str,
     fitted, fitted_label = _silent(learned, silence_ms, horizon_ms)
 
     def conditional(hazard: Doubles) -> Doubles:
-        after = gaps.survival(hazard, edges, silence_ms + horizon_ms)
-        return np.asarray(after / gaps.survival(hazard, edges, silence_ms))
+        return stays_silent(hazard, edges, silence_ms, horizon_ms)
 
     base = conditional(gaps.base_hazard(learned.labels)[None])
     ratio = np.log(silence_ms / run.gap_ms[asked])
@@ -246,17 +246,11 @@ def _churn(learned: Run, run: Run, bundle: Bundle, silence_ms: int) -> dict[str,
     )
 
 
-def _silent(
-    run: Run, silence_ms: int, horizon_ms: int
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-    """Rows after which the user was silent so long and the answer was seen; True: went on so."""
-    gap, seen = run.labels.gap_ms, run.labels.seen_ms
-    gap = np.where(gap < 0, 2**62, gap)
-    until = silence_ms + horizon_ms
-    rows = np.flatnonzero(
-        (gap >= silence_ms) & ((gap < until) | (seen >= until)) & (run.recorded.rows["late"] == 0)
-    )
-    return rows, gap[rows] >= until
+def _silent(run: Run, silence_ms: int, horizon_ms: int) -> tuple[Integers, npt.NDArray[np.bool_]]:
+    """Rows in time after which the user was silent so long; True: went on so."""
+    rows, stayed = silent_rows(run.labels, silence_ms, horizon_ms)
+    in_time = run.recorded.rows["late"][rows] == 0
+    return rows[in_time], stayed[in_time]
 
 
 def _binary(
