@@ -18,6 +18,7 @@ FLOORS = (
     ("stream.cli",),
     ("stream.commands",),
     ("stream.app",),
+    ("stream.served",),
     ("stream.audit",),
     ("stream.local", "stream.shell"),
     ("stream.flow",),
@@ -36,6 +37,7 @@ EXPORT_MAY_IMPORT = {
     "stream.model",
     "stream.wire",
     "stream.local",
+    "stream.served",
     "stream.lazy_group",
 }
 

@@ -234,6 +234,7 @@ class IntakeReceipt(Struct, gc=False):
             " where that is another."
         ),
     ]
+    exception_seqs: Annotated[list[int], _said("partition_seq of each exception, as they stand.")]
 
 
 class DeadLetterHeaders(Struct, gc=False, rename=None):
