@@ -8,10 +8,12 @@ import click
 from stream.lazy_group import LazyGroup
 
 COMMANDS: Final = {
+    "dataset": "Make a dataset of topics, files or a simulated shop.",
     "demo-bundle": "Simulate a shop, train the LSTM, write the shipped bundle.",
     "evaluate-bundle": "Compare a bundle with the baselines on a fresh run.",
     "bench-bundle": "Write a bundle of random weights, for benches.",
     "benchmark": "Train and measure on a published benchmark.",
+    "forecast": "Forecast demand: an LSTM beside simple methods, with a report.",
     "features-doc": "Write the tables of docs/features.md from the code.",
 }
 

@@ -20,11 +20,10 @@ import msgspec
 import numpy as np
 
 from export.dataset.event_log import EventLog
-from export.dataset.labels import labels_of
 from export.dataset.packing import pack_arrays
-from export.dataset.record import Recorded, record
-from export.dataset.split import SPLITS, Cuts, cut_places, part_of, rows_of_split, split_of_events
-from export.dataset.training_set import TrainingSet, training_set
+from export.dataset.record import record
+from export.dataset.split import Cuts, cut_places, split_of_events
+from export.dataset.splits import Splits, make_splits
 from export.dataset.vocabularies import Counts
 from stream.core.config import EngineConfig
 from stream.core.layout import EVENT, LAYOUT_VERSION, STEP
@@ -35,6 +34,8 @@ MANIFEST: Final = "manifest.json"
 LOG: Final = "log.npz"
 USERS: Final = "users.npy"
 VOCABULARY: Final = "vocabulary.json"
+REPORT: Final = "report.md"
+REPORT_DATA: Final = "report.json"
 KEY_BYTES: Final = 16  # of a salted hash
 
 
@@ -53,32 +54,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int  # of the simulated shop; 0 elsewhere
     cuts: dict[str, int]  # split.Cuts
     items_from: str  # vocabularies.ITEM_FROM
-    order: str  # merged: by event time; served: as the worker applied it
-    engine: dict[str, Any]  # settings of the engine that are not a model's
+    engine: dict[str, Any]  # config.EngineConfig, but L and what room it has
     purchase_horizon_ms: int
     counts: dict[str, Any]  # see report.json
     files: dict[str, str]  # sha256 of each file but this one
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """One split as arrays. Rows, sequences and steps are numbered within it."""
-
-    name: str  # one of SPLITS
-    recorded: Recorded  # what the engine asked, steps as they are
-    data: TrainingSet  # the same rows, encoded for the vocabulary, with labels
-
-
-@dataclass(frozen=True, slots=True)
-class Splits:
-    """All three, for one vocabulary and one L."""
-
-    vocabulary: Vocabulary
-    config: EngineConfig
-    purchase_horizon_ms: int
-    train: Split
-    validation: Split
-    test: Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +70,9 @@ class Dataset:
     cuts: Cuts
     counts: Counts
 
-    def config(self, refresh_steps: int, window_steps: int | None = None) -> EngineConfig:
+    def config(self, refresh_steps: int) -> EngineConfig:
         """Engine settings: those of the manifest, with L. Nobody's state is left out for room."""
-        kept = dict(self.manifest.engine)
-        kept["window_steps"] = window_steps or max(kept["window_steps"], 2 * refresh_steps)
-        users = max(len(self.log.users), 1)
-        kept["hidden_users_max"] = users
-        kept["users_max"] = max(kept["users_max"], users)
-        return EngineConfig(**kept, refresh_steps=refresh_steps)
+        return engine_config(self.manifest.engine, refresh_steps, len(self.log.users))
 
     def vocabulary(self, items_max: int | None = None, items_min: int = 1) -> Vocabulary:
         """Name what train knows. Raises DatasetError where no item is left."""
@@ -114,28 +88,35 @@ class Dataset:
         *,
         vocabulary: Vocabulary | None = None,
         purchase_horizon_ms: int | None = None,
-        window_steps: int | None = None,
     ) -> Splits:
         """Run the engine once and give train, validation and test. About 20 us an event.
 
         Without a vocabulary, all items of train. Raises DatasetError where a split has no row.
         """
-        config = self.config(refresh_steps, window_steps)
+        config = self.config(refresh_steps)
         vocabulary = vocabulary or self.vocabulary()
         horizon_ms = purchase_horizon_ms or self.manifest.purchase_horizon_ms
         places = cut_places(self.log, self.cuts, config.watermark_jump_ms_max)
         recorded = record(self.log, config, cuts=places)
         of_event = split_of_events(self.log, places)
-        made = []
-        for name in SPLITS:
-            since_ms, end_ms = self.cuts.span_ms(name)
-            rows = rows_of_split(recorded, of_event, name, since_ms)
-            if not len(rows):
-                raise DatasetError(f"{self.folder}: {name} has no scored event: cut elsewhere")
-            part = part_of(recorded, rows, since_ms)
-            labels = labels_of(part, end_ms, horizon_ms, config.hazard_edges_ms)
-            made.append(Split(name, part, training_set(part, labels, vocabulary)))
-        return Splits(vocabulary, config, horizon_ms, *made)
+        try:
+            return make_splits(recorded, of_event, self.cuts, vocabulary, config, horizon_ms)
+        except ValueError as error:
+            raise DatasetError(f"{self.folder}: {error}") from error
+
+
+def engine_config(kept: dict[str, Any], refresh_steps: int, users: int) -> EngineConfig:
+    """Engine settings for a whole log: the window fits 2 L, everyone and every (h, c) is kept."""
+    window = max(kept.get("window_steps", EngineConfig().window_steps), 2 * refresh_steps)
+    return EngineConfig(
+        **{
+            **kept,
+            "window_steps": window,
+            "refresh_steps": refresh_steps,
+            "users_max": max(users, 1),
+            "hidden_users_max": max(users, 1),
+        }
+    )
 
 
 def salted(users: list[bytes], salt: bytes) -> list[bytes]:

@@ -21,10 +21,12 @@ from stream.core.merge import merge_heads
 from stream.wire.decode import Decoded, Decoder
 
 Integers = npt.NDArray[np.int64]
-# (partition, its events topic after topic) -> indices of those events in the order of application.
+# (partition, its events topic after topic) -> indices of them in the order of application; events
+# that are not named were not applied, and are left out.
 Order = Callable[[int, Records], Integers]
 
 ADD_RECORDS_MAX: Final = 8192  # what a source hands over at once
+WITNESSES: Final = 3
 
 
 class LogMerger:
@@ -74,7 +76,7 @@ class LogMerger:
             part, part_steps = _joined(topics, numbers, sum(len(made) for made in steps))
             events.append(part[order(partition, part)])
             steps.append(part_steps)
-            first.append(first[-1] + len(part))
+            first.append(first[-1] + len(events[-1]))
         every = np.concatenate(events)
         log = EventLog(
             every,
@@ -83,8 +85,7 @@ class LogMerger:
             newest_ms(every) if end_ms is None else end_ms,
             tuple(first[:-1]),
         )
-        gone = {numbers[key] for key in forgotten if key in numbers}
-        return without_users(log, gone | forgetters(log))
+        return without_keys(log, forgotten)
 
 
 def merge_order(_partition: int, events: Records) -> Integers:
@@ -95,19 +96,27 @@ def merge_order(_partition: int, events: Records) -> Integers:
 
 
 def newest_ms(events: Records) -> int:
-    """Time of the newest good event; 0 where there is none."""
-    times = _merge_times(events)[events["reason"] == Reason.NONE]
-    return max(0, int(times.max(initial=0)))
+    """Time of the newest good event; 0 where there is none.
+
+    As the engine's watermark, it takes three events to believe a jump of more than two days.
+    """
+    times = np.sort(_merge_times(events)[events["reason"] == Reason.NONE])
+    times = times[times > 0]
+    jumps = np.flatnonzero(np.diff(times) > EngineConfig().watermark_jump_ms_max) + 1
+    alone = jumps[len(times) - jumps < WITNESSES]
+    last = int(alone[0]) if len(alone) else len(times)
+    return int(times[last - 1]) if last else 0
 
 
-def forgetters(log: EventLog) -> set[int]:
-    """Users whom a `user_forget` of the log names."""
+def without_keys(log: EventLog, forgotten: Iterable[bytes]) -> EventLog:
+    """Leave users out whole: those named, and those whom a `user_forget` of the log names.
+
+    Whoever came back after it stays out too. Steps and keys of theirs are gone.
+    """
+    numbers = {key: user for user, key in enumerate(log.users)}
     control = log.events["flags"] & Flag.CONTROL_FORGET > 0
-    return set(log.events["user"][control].tolist())
-
-
-def without_users(log: EventLog, gone: set[int]) -> EventLog:
-    """Leave users out whole: their events, steps and keys."""
+    gone = set(log.events["user"][control].tolist())
+    gone |= {numbers[key] for key in forgotten if key in numbers}
     if not gone:
         return log
     kept = ~np.isin(log.events["user"], np.fromiter(gone, np.int64))
