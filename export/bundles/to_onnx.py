@@ -4,6 +4,7 @@ Rules of the room: hand-built, so that names, types and the order of the state a
 stream/model/graphs.py, whatever torch's exporter does in its next version. Opset 17.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +12,14 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from export.bundles.weights import CONTEXT_COUNT, HEAD_LOG, NEVER_WEIGHT, Weights
+from export.bundles.weights import (
+    CONTEXT_COUNT,
+    HEAD_LOG,
+    NEVER_WEIGHT,
+    STATE_PARTS,
+    Cell,
+    Weights,
+)
 from stream.core.layout import EVENT_TYPES, HAZARD_BINS
 from stream.model.graphs import graph_forms
 
@@ -60,7 +68,7 @@ class Builder:
 
 def to_onnx(weights: Weights) -> dict[str, bytes]:
     """Build step.onnx, heads.onnx and items.onnx. Raises ValueError on a kind without a builder."""
-    if weights.kind != "lstm":
+    if weights.kind not in CELLS:
         raise ValueError(f"no ONNX builder for a recurrent model of kind {weights.kind!r}")
     forms = graph_forms(weights.shapes())
     builders = {"step": _step(weights), "heads": _heads(weights), "items": _items(weights)}
@@ -90,29 +98,61 @@ def _step(weights: Weights) -> Builder:
     mixed = b.op("Concat", flat, "dense", axis=1)
     x = b.op("Gemm", mixed, b.constant("mix", weights.mix), b.constant("mix_b", weights.mix_bias))
     x = b.op("Unsqueeze", b.op("Add", x, item), b.axes("axis_0", 0))  # (1, B, E)
-    parts = [f"{kind}{layer}" for layer in range(len(weights.cells)) for kind in ("h", "c")]
-    sizes = [cell.hidden for cell in weights.cells for _ in range(2)]
+    kept = STATE_PARTS[weights.kind]
+    parts = [f"{part}{layer}" for layer in range(len(weights.cells)) for part in kept]
+    sizes = [cell.hidden for cell in weights.cells for _ in kept]
     b.op("Split", "state", b.axes("state_parts", *sizes), out=tuple(parts), axis=1)
     after = []
     for layer, cell in enumerate(weights.cells):
-        zeros = np.zeros_like(cell.bias)
-        h, c = f"h{layer}_next", f"c{layer}_next"
-        b.op(
-            "LSTM",
-            x,
-            b.constant(f"w{layer}", cell.inputs.T[None]),
-            b.constant(f"r{layer}", cell.recurrent.T[None]),
-            b.constant(f"b{layer}", np.concatenate([cell.bias, zeros])[None]),
-            "",
-            b.op("Unsqueeze", f"h{layer}", "axis_0"),
-            b.op("Unsqueeze", f"c{layer}", "axis_0"),
-            out=("", h, c),
-            hidden_size=cell.hidden,
-        )
-        x = h
-        after += [b.op("Squeeze", h, "axis_0"), b.op("Squeeze", c, "axis_0")]
+        states = CELLS[weights.kind](b, layer, cell, x)
+        x = states[0]
+        after += [b.op("Squeeze", state, "axis_0") for state in states]
     b.op("Concat", *after, out="state_next", axis=1)
     return b
+
+
+def _lstm(b: Builder, layer: int, cell: Cell, x: str) -> tuple[str, ...]:
+    """Return h and c after the step: (1, B, H)."""
+    h, c = f"h{layer}_next", f"c{layer}_next"
+    before = [b.op("Unsqueeze", f"{part}{layer}", "axis_0") for part in ("h", "c")]
+    arrays = _cell_arrays(b, layer, cell)
+    b.op("LSTM", x, *arrays, "", *before, out=("", h, c), hidden_size=cell.hidden)
+    return h, c
+
+
+def _gru(b: Builder, layer: int, cell: Cell, x: str) -> tuple[str, ...]:
+    """Return h after the step; the reset gate acts on U h + b, as in torch and cuDNN."""
+    h = f"h{layer}_next"
+    before = b.op("Unsqueeze", f"h{layer}", "axis_0")
+    arrays = _cell_arrays(b, layer, cell)
+    b.op("GRU", x, *arrays, "", before, out=("", h), hidden_size=cell.hidden, linear_before_reset=1)
+    return (h,)
+
+
+def _rnn(b: Builder, layer: int, cell: Cell, x: str) -> tuple[str, ...]:
+    """Return h after the step."""
+    h = f"h{layer}_next"
+    before = b.op("Unsqueeze", f"h{layer}", "axis_0")
+    arrays = _cell_arrays(b, layer, cell)
+    b.op("RNN", x, *arrays, "", before, out=("", h), hidden_size=cell.hidden)
+    return (h,)
+
+
+def _cell_arrays(b: Builder, layer: int, cell: Cell) -> tuple[str, str, str]:
+    recurrent = cell.recurrent_bias
+    second = np.zeros_like(cell.bias) if recurrent is None else recurrent
+    return (
+        b.constant(f"w{layer}", cell.inputs.T[None]),
+        b.constant(f"r{layer}", cell.recurrent.T[None]),
+        b.constant(f"b{layer}", np.concatenate([cell.bias, second])[None]),
+    )
+
+
+CELLS: Final[dict[str, Callable[[Builder, int, Cell, str], tuple[str, ...]]]] = {
+    "lstm": _lstm,
+    "gru": _gru,
+    "rnn": _rnn,
+}
 
 
 def _heads(weights: Weights) -> Builder:
