@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from export.dataset.past import Past
 from export.dataset.record import Integers
 from export.dataset.training_set import TrainingSet
 from stream.model.vocabulary import Vocabulary
@@ -48,6 +49,7 @@ class Part:
     vocabulary: Vocabulary
     rows: Integers  # (B,) indices into the data's rows
     edges_ms: tuple[int, ...]  # (K,) where the bins of silence end
+    past: Past | None = None  # of the data's rows; rules of rhythm need it, see split_pasts
 
     def at(self, rows: Integers) -> "Part":
         """Give other rows of the same data."""
@@ -103,4 +105,5 @@ def known(question: str, part: Part) -> Part:
     found = answers(question, part)
     if question == NEXT_ITEM:
         return part.at(part.rows[found > 0])
-    return part.at(part.rows[(found >= 0).reshape(len(found), -1).any(axis=1)])
+    held = found >= 0
+    return part.at(part.rows[held.any(axis=1) if question == HAZARD else held])

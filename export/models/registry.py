@@ -28,7 +28,79 @@ class Entry:
     space: dict[str, tuple[Any, ...]] = field(default_factory=dict)  # what a search may try
 
 
-MODELS: Final[dict[str, Entry]] = {}
+MODELS: Final[dict[str, Entry]] = {
+    "popularity": Entry(
+        "baseline", (NEXT_ITEM,), "the most frequent items, the same for all", "rows",
+        "item_baselines:Popularity",
+    ),
+    "last-item": Entry(
+        "baseline", (NEXT_ITEM,), "the item seen last once more", "rows",
+        "item_baselines:LastItem",
+    ),
+    "markov": Entry(
+        "baseline", (NEXT_ITEM, NEXT_ACTION), "what followed the last item, the last type",
+        "pairs of items", "item_baselines:Markov",
+    ),
+    "base-rate": Entry(
+        "baseline", _TABLE, "shares of the answers, the same for all", "rows",
+        "rate_baselines:BaseRate",
+    ),
+    "personal-gap": Entry(
+        "baseline", (HAZARD,), "silence beside the user's own gap between visits", "rows",
+        "rate_baselines:PersonalGap", space={"prior": (0.5, 2.0, 8.0)},
+    ),
+    "mbg-nbd": Entry(
+        "baseline", (HAZARD,), "buyers that come at a rate of their own and may leave",
+        "users x steps of the optimiser", "rate_baselines:MbgNbd",
+    ),
+    "logistic": Entry(
+        "baseline", _TABLE, "logistic regression on counters, recency and clock",
+        "rows x columns squared", "logistic_regression:LogisticRegression",
+        options={"head_only": True}, space={"ridge": (0.1, 1.0, 10.0, 100.0)},
+    ),
+    "logistic-window": Entry(
+        "table", _TABLE, "logistic regression on all window features",
+        "rows x columns squared", "logistic_regression:LogisticRegression",
+        space={"ridge": (0.1, 1.0, 10.0, 100.0)},
+    ),
+    "decision-tree": Entry(
+        "table", _TABLE, "one tree: readable, quick, coarse", "rows x columns x depth",
+        "decision_tree:DecisionTree",
+        space={"depth": (4, 6, 8, 12), "leaf": (20, 50, 100, 300)},
+    ),
+    "random-forest": Entry(
+        "table", _TABLE, "many deep trees on drawn rows and columns, averaged",
+        "trees x rows x root of columns", "random_forest:RandomForest",
+        space={"trees": (50, 100, 200), "depth": (8, 12, 20), "leaf": (5, 20, 50)},
+    ),
+    "adaboost": Entry(
+        "table", _TABLE, "small trees in a row, each on the rows the others got wrong",
+        "trees x rows x columns", "adaboost:AdaBoost",
+        space={"trees": (30, 60, 120), "depth": (1, 2, 3), "rate": (0.1, 0.5, 1.0)},
+    ),
+    "gradient-boosting": Entry(
+        "table", _TABLE, "small trees in a row, each on what the others left over",
+        "trees x rows x columns", "gradient_boosting:GradientBoosting",
+        space={
+            "trees": (50, 100, 200), "leaves": (7, 15, 31), "rate": (0.03, 0.08, 0.2),
+            "ridge": (0.0, 1.0, 10.0),
+        },
+    ),
+    "svm-linear": Entry(
+        "table", _TABLE, "the widest margin between answers", "rows x columns", "svm:Svm",
+        space={"cost": (0.001, 0.01, 0.1)},
+    ),
+    "svm-rbf": Entry(
+        "table", _TABLE, "the widest margin under a radial kernel (Nystroem)",
+        "rows x components", "svm:Svm", options={"components": 300},
+        space={"cost": (0.001, 0.01, 0.1), "gamma": (0.001, 0.005, 0.02)},
+    ),
+    "stacked": Entry(
+        "table", _TABLE, "a regression over logistic, forest and boosting, out of fold by time",
+        "about twice its members", "stacked:Stacked",
+        space={"trees": (30, 60, 120), "stretches": (3, 4, 6)},
+    ),
+}  # fmt: skip
 
 
 def make(name: str, **options: Any) -> Model:
