@@ -10,7 +10,9 @@ import click
 from stream.lazy_group import LazyGroup
 
 # name -> one line of help
-BENCHMARKS: Final[dict[str, str]] = {}
+BENCHMARKS: Final[dict[str, str]] = {
+    "return": "Who buys again? CDNOW or a file of its form.",
+}
 
 
 @click.group(cls=LazyGroup, package="export.commands", names=BENCHMARKS, prefix="benchmark_")
