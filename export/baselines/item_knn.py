@@ -7,12 +7,18 @@ the square of the items. As in the session literature, an item is no neighbour o
 import numpy as np
 from scipy import sparse
 
-from export.baselines.items import strongest
+from export.baselines.items import Doubles, strongest
 from export.dataset.record import Integers
 
 
 def item_knn(session: Integers, items: Integers, rows: int, top: int) -> Integers:
-    """Return each item's nearest ones, filled up with popular ones: (rows, top).
+    """Return each item's nearest ones, filled up with popular ones: (rows, top)."""
+    both, sessions = similarities(session, items, rows)
+    return strongest(both, sessions, top)
+
+
+def similarities(session: Integers, items: Integers, rows: int) -> tuple[sparse.csr_array, Doubles]:
+    """Similarity of each two items, an item to itself 0: (rows, rows); sessions of each: (rows,).
 
     `session` numbers the session of each of N items, from 0; item 0 is unknown. Similarity: the
     sessions that hold both, by the root of the product of those that hold each.
@@ -28,4 +34,4 @@ def item_knn(session: Integers, items: Integers, rows: int, top: int) -> Integer
     sessions = np.asarray(held.sum(axis=0))
     share = 1 / np.sqrt(np.maximum(sessions, 1.0))
     both.data *= np.repeat(share, np.diff(both.indptr)) * share[both.indices]
-    return strongest(both, sessions, top)
+    return both, sessions

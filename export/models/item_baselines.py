@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from export.baselines.item_knn import similarities
 from export.baselines.items import transitions
 from export.dataset.record import Integers
 from export.dataset.window_features import window_steps
@@ -17,6 +18,7 @@ from export.models.contract import NEXT_ACTION, NEXT_ITEM, Doubles, Part, Say, a
 from stream.core.layout import EVENT_TYPES
 
 _SMOOTH = 1.0  # added to each pair of types
+_TIE = 1e-6  # popularity orders what similarity cannot
 
 
 @dataclass
@@ -100,11 +102,39 @@ class Markov:
 
     def size_bytes(self) -> int:
         """Bytes of the counts."""
-        pairs = self.items
-        held = (
-            0 if pairs is None else pairs.data.nbytes + pairs.indices.nbytes + pairs.indptr.nbytes
-        )
-        return int(self.share.nbytes + self.types.nbytes + held)
+        return int(self.share.nbytes + self.types.nbytes + _bytes(self.items))
+
+
+@dataclass
+class ItemKnn:
+    """Items of the same visits as the last item, by the cosine of the items' visits."""
+
+    questions: frozenset[str] = field(default=frozenset({NEXT_ITEM}), init=False, repr=False)
+    share: Doubles = field(default_factory=lambda: np.zeros(0), init=False, repr=False)  # (V,)
+    near: sparse.csr_array | None = field(default=None, init=False, repr=False)  # (V + 1, V + 1)
+
+    def fit(self, train: Part, validation: Part, seed: int, say: Say) -> None:
+        """Find who was seen with whom."""
+        del validation, seed, say
+        self.share = shares(train)
+        if train.past is None:
+            raise ValueError("this part was made without the past of its users: no visits")
+        visits = np.stack([train.data.user[train.rows], train.past.visits[train.rows]], axis=1)
+        _, visit = np.unique(visits, axis=0, return_inverse=True)
+        items = train.data.item[train.rows]
+        self.near = similarities(visit.reshape(-1), items, len(self.share) + 1)[0]
+
+    def predict(self, question: str, part: Part) -> Doubles:
+        """Give the neighbours of the last item."""
+        _check(question, self.questions, self.share)
+        if self.near is None:
+            raise ValueError("not fitted")
+        near = self.near[last_known(part)].toarray()[:, 1:]
+        return np.asarray(_TIE * self.share + near)
+
+    def size_bytes(self) -> int:
+        """Bytes of the similarities."""
+        return int(self.share.nbytes + _bytes(self.near))
 
 
 def shares(train: Part) -> Doubles:
@@ -133,3 +163,7 @@ def last_type(part: Part) -> npt.NDArray[np.intp]:
 def _check(question: str, answered: frozenset[str], share: Doubles) -> None:
     if question not in answered or not len(share):
         raise ValueError(f"{question}: not answered, or not fitted")
+
+
+def _bytes(pairs: sparse.csr_array | None) -> int:
+    return 0 if pairs is None else pairs.data.nbytes + pairs.indices.nbytes + pairs.indptr.nbytes

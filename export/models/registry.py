@@ -28,6 +28,20 @@ class Entry:
     space: dict[str, tuple[Any, ...]] = field(default_factory=dict)  # what a search may try
 
 
+_RECURRENT: Final[dict[str, tuple[Any, ...]]] = {
+    "hidden": (32, 50, 100),
+    "layers": (1, 2),
+    "dropout": (0.1, 0.2, 0.4),
+    "rate": (1e-3, 3e-3, 6e-3),
+    "batch_sequences": (16, 32, 64),
+}
+_GRAPH: Final[dict[str, tuple[Any, ...]]] = {
+    "layers": (1, 2),
+    "dropout": (0.1, 0.2, 0.4),
+    "rate": (1e-3, 3e-3, 6e-3),
+    "batch_rows": (128, 256, 512),
+}
+
 MODELS: Final[dict[str, Entry]] = {
     "popularity": Entry(
         "baseline", (NEXT_ITEM,), "the most frequent items, the same for all", "rows",
@@ -40,6 +54,10 @@ MODELS: Final[dict[str, Entry]] = {
     "markov": Entry(
         "baseline", (NEXT_ITEM, NEXT_ACTION), "what followed the last item, the last type",
         "pairs of items", "item_baselines:Markov",
+    ),
+    "item-knn": Entry(
+        "baseline", (NEXT_ITEM,), "items of the same visits as the last item",
+        "pairs of items of a visit", "item_baselines:ItemKnn",
     ),
     "base-rate": Entry(
         "baseline", _TABLE, "shares of the answers, the same for all", "rows",
@@ -99,6 +117,31 @@ MODELS: Final[dict[str, Entry]] = {
         "table", _TABLE, "a regression over logistic, forest and boosting, out of fold by time",
         "about twice its members", "stacked:Stacked",
         space={"trees": (30, 60, 120), "stretches": (3, 4, 6)},
+    ),
+    "lstm": Entry(
+        "recurrent", _ALL, "LSTM over the steps of the window: what is shipped",
+        "epochs x steps x hidden squared + rows x items", "recurrent:Recurrent",
+        options={"kind": "lstm"}, space=_RECURRENT,
+    ),
+    "gru": Entry(
+        "recurrent", _ALL, "GRU over the steps of the window",
+        "epochs x steps x hidden squared + rows x items", "recurrent:Recurrent",
+        options={"kind": "gru"}, space=_RECURRENT,
+    ),
+    "rnn": Entry(
+        "recurrent", _ALL, "plain recurrent network over the steps of the window",
+        "epochs x steps x hidden squared + rows x items", "recurrent:Recurrent",
+        options={"kind": "rnn"}, space=_RECURRENT,
+    ),
+    "graph-gated": Entry(
+        "graph", _ALL, "session graph, gated messages along its edges (SR-GNN)",
+        "epochs x rows x (steps x width squared + items)", "graph:Graph",
+        options={"kind": "gated"}, space=_GRAPH,
+    ),
+    "graph-attention": Entry(
+        "graph", _ALL, "session graph, attention to neighbours (GAT, as in GCE-GNN)",
+        "epochs x rows x (steps squared x width + items)", "graph:Graph",
+        options={"kind": "attention"}, space=_GRAPH,
     ),
 }  # fmt: skip
 

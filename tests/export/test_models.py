@@ -1,5 +1,6 @@
 """Every model of the registry keeps the contract, on a small shop; what each one is, beside it."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,11 +15,13 @@ pytest.importorskip("torch", reason="networks need the export extra")
 
 from export.baselines import items as item_lists
 from export.baselines.gaps import survival
-from export.dataset.labels import labels_of
+from export.dataset.event_log import EventLog
 from export.dataset.past import Past, past_of, split_pasts
-from export.dataset.record import Recorded
-from export.dataset.shop_log import EventLog
-from export.dataset.training_set import training_set
+from export.dataset.record import Recorded, record
+from export.dataset.session_graphs import BOTH, ENTERED, ITSELF, LEFT, session_graphs
+from export.dataset.split import cut_places, cuts_by_share, split_of_events
+from export.dataset.splits import make_splits
+from export.dataset.training_set import TrainingSet
 from export.models.contract import (
     HAZARD,
     NEXT_ACTION,
@@ -34,25 +37,32 @@ from export.models.stacked import TimeStacked
 from stream.core.config import DAY_MS, EngineConfig
 from stream.core.layout import SESSION_GAP_MS
 from stream.model.vocabulary import read_vocabulary
+from tests.export.conftest import CONFIG
 from tests.export.small import vocabulary_bytes
 
 pytestmark = pytest.mark.model
 EDGES = EngineConfig().hazard_edges_ms
 DOCS = Path(__file__).parents[2] / "docs" / "models.md"
 # Options that make a model quick enough for a test, by the option's name.
-QUICK = {"rows_max": 600, "trees": 3, "components": 20, "stretches": 3}
+QUICK = {
+    "rows_max": 600, "trees": 3, "components": 20, "stretches": 3,
+    "epochs": 1, "hidden": 8, "width": 8, "epoch_rows_max": 300,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def parts(log: EventLog, recorded: Recorded) -> tuple[Part, Part, Part]:
-    """Rows of the first 12 days, of the next 4, of the last 4."""
+def parts(log: EventLog) -> tuple[Part, Part, Part]:
+    """Train, validation and test by time: 60, 20 and 20 % of the events."""
     vocabulary = read_vocabulary(vocabulary_bytes(200))
-    data = training_set(recorded, labels_of(recorded, log.end_ms, 2 * DAY_MS, EDGES), vocabulary)
-    left = data.labels.seen_ms
-    past = past_of(recorded.user, recorded.rows["as_of_ms"].astype(np.int64))
-    cuts = [(left >= 8 * DAY_MS), (left < 8 * DAY_MS) & (left >= 4 * DAY_MS), left < 4 * DAY_MS]
+    cuts = cuts_by_share(log, 0.2, 0.2)
+    places = cut_places(log, cuts, CONFIG.watermark_jump_ms_max)
+    recorded = record(log, CONFIG, cuts=places)
+    of_event = split_of_events(log, places)
+    splits = make_splits(recorded, of_event, cuts, vocabulary, CONFIG, 2 * DAY_MS)
+    pasts = split_pasts([split.recorded for split in splits.each()])
     train, validation, test = (
-        Part(data, vocabulary, np.flatnonzero(cut), EDGES, past) for cut in cuts
+        Part(split.data, vocabulary, np.arange(len(split.data.user)), EDGES, past)
+        for split, past in zip(splits.each(), pasts, strict=True)
     )
     return train, validation, test
 
@@ -104,17 +114,19 @@ def test_a_model_keeps_the_contract(name: str, parts: tuple[Part, Part, Part]) -
 
 
 def test_rows_after_the_training_rows_change_nothing(parts: tuple[Part, Part, Part]) -> None:
-    """A model that looks beyond its part would notice that the future's answers are others."""
+    """A model that looks beyond its rows would notice that the answers of others have changed."""
     train, validation, test = parts
-    rows = np.concatenate([test.rows, validation.rows])
-    before = make("decision-tree", rows_max=1500)
-    before.fit(train, validation.at(validation.rows[:0]), 1, quiet)
-    kept = train.data.labels.next_type[rows].copy()
-    train.data.labels.next_type[rows] = 2
-    after = make("decision-tree", rows_max=1500)
-    after.fit(train, validation.at(validation.rows[:0]), 1, quiet)
-    train.data.labels.next_type[rows] = kept
-    assert np.array_equal(before.predict(NEXT_ACTION, test), after.predict(NEXT_ACTION, test))
+    none = validation.at(validation.rows[:0])
+    half = train.at(train.rows[train.data.sequence % 2 == 0])
+    others = np.setdiff1d(train.rows, half.rows)
+    for name in ("decision-tree", "markov", "stacked"):
+        before, after = make(name, **quick(name)), make(name, **quick(name))
+        before.fit(half, none, 1, quiet)
+        kept = train.data.labels.next_type[others].copy()
+        train.data.labels.next_type[others] = 2
+        after.fit(half, none, 1, quiet)
+        train.data.labels.next_type[others] = kept
+        assert np.array_equal(before.predict(NEXT_ACTION, test), after.predict(NEXT_ACTION, test))
 
 
 def test_unknown_names_and_options_are_refused() -> None:
@@ -219,3 +231,45 @@ def test_pasts_of_splits_go_on(recorded: Recorded) -> None:
     first, second = split_pasts([recorded, recorded])
     assert np.array_equal(first.visits, whole.visits)
     assert (second.visits >= first.visits).all()
+
+
+def test_a_window_becomes_the_graph_of_the_paper(parts: tuple[Part, Part, Part]) -> None:
+    """Items 1 2 3 2 4, the example of SR-GNN's figure 2: after 2 half of the times 3, half 4."""
+    data = with_items(parts[0].data, [1, 2, 3, 2, 4])
+    graphs = session_graphs(data, np.array([0]))
+    number = dict(zip([4, 2, 3, 2, 1], graphs.node[0], strict=True))
+    one, two, three, four = (number[item] for item in (1, 2, 3, 4))
+    assert graphs.outgoing.shape == (1, 4, 4)
+    assert graphs.outgoing[0, one, two] == 1
+    assert graphs.outgoing[0, two, [three, four]].tolist() == [0.5, 0.5]
+    assert graphs.outgoing[0, three, two] == 1
+    assert graphs.outgoing[0, four].sum() == 0
+    assert graphs.incoming[0, two, [one, three]].tolist() == [0.5, 0.5]
+    assert graphs.joined[0, two, three] == BOTH
+    assert graphs.joined[0, one, two] == LEFT
+    assert graphs.joined[0, two, one] == ENTERED
+    assert (np.diagonal(graphs.joined[0]) == ITSELF).all()
+    assert graphs.shares[0, two].tolist() == [0, 0.5, 0, 0.5, 0]
+
+
+def with_items(data: TrainingSet, items: list[int]) -> TrainingSet:
+    """One sequence of these items, one row at its end."""
+    count = len(items)
+    inputs = data.inputs._replace(item_id=np.array(items, np.int32))
+    table = np.arange(count)[None]
+    ends = {"sequence": np.array([0]), "position": np.array([count - 1])}
+    return replace(data, inputs=inputs, table=table, lengths=np.array([count]), **ends)
+
+
+@pytest.mark.parametrize("name", ["graph-gated", "graph-attention"])
+def test_what_stands_beside_a_graph_in_a_batch_does_not_matter(
+    name: str, parts: tuple[Part, Part, Part]
+) -> None:
+    train, validation, test = parts
+    model = make(name, **quick(name))
+    model.fit(train, validation, 1, quiet)
+    rows = test.rows[np.argsort(test.data.position[test.rows])[[0, 1, -1]]]
+    together = model.predict(NEXT_ITEM, test.at(rows))
+    for place, row in enumerate(rows):
+        alone = model.predict(NEXT_ITEM, test.at(np.array([row])))
+        assert alone[0] == pytest.approx(together[place], abs=1e-4)
