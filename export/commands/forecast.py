@@ -7,13 +7,11 @@ import click
 
 from export.commands.options import FILE, FOLDER
 from export.commands.sources import Asked, command_line, read_source, with_source
+from export.demand.question import BY, CALENDARS, MEASURES
 
 if TYPE_CHECKING:
     from export.dataset.build import Origin
     from export.demand.activity import Activity
-
-BY = ("item", "category", "total")
-MEASURES = ("views", "carts", "purchases", "units", "revenue")
 
 
 @click.command()
@@ -31,14 +29,14 @@ MEASURES = ("views", "carts", "purchases", "units", "revenue")
     "--measure",
     default="units",
     show_default=True,
-    type=click.Choice(MEASURES),
+    type=click.Choice(list(MEASURES)),
     help="What is counted.",
 )
 @click.option(
     "--period",
     default="day",
     show_default=True,
-    type=click.Choice(["hour", "day", "week"]),
+    type=click.Choice(list(CALENDARS)),
     help="Length of a period, UTC.",
 )
 @click.option(
@@ -106,7 +104,7 @@ def command(
     from export.demand.activity import DemandError
     from export.demand.comparison import compare
     from export.demand.report import write_report
-    from export.demand.series import CALENDARS, series_of, split_of
+    from export.demand.series import series_of, split_of
     from export.demand.training import Recipe
     from stream.model.manifest import BundleError
 

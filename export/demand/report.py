@@ -12,8 +12,8 @@ import msgspec
 from export.demand.activity import Activity
 from export.demand.comparison import LSTM, Comparison, next_forecasts
 from export.demand.plots import draw_curve, draw_errors, draw_forecasts
+from export.demand.question import MEASURES
 from export.demand.scores import SERIES_MIN, Score
-from export.demand.series import MEASURES
 
 
 def write_report(folder: Path, activity: Activity, done: Comparison) -> str:
@@ -32,20 +32,20 @@ def write_report(folder: Path, activity: Activity, done: Comparison) -> str:
     return str(found["verdict"])
 
 
-def verdict(step: dict[str, Score], unit: str) -> str:
-    """Say whether the LSTM is worth it, one period ahead, by RMSE."""
-    best = min((name for name in step if name != LSTM), key=lambda name: step[name].rmse)
-    more, (low, high) = step[best].more, step[best].more_interval
+def verdict(scored: dict[str, Score], unit: str) -> str:
+    """Say whether the LSTM is worth it, by RMSE."""
+    best = min((name for name in scored if name != LSTM), key=lambda name: scored[name].rmse)
+    more, (low, high) = scored[best].more, scored[best].more_interval
     numbers = (
-        f"RMSE {step[LSTM].rmse:.4g} against {step[best].rmse:.4g} of {best}, the best of the"
+        f"RMSE {scored[LSTM].rmse:.4g} against {scored[best].rmse:.4g} of {best}, the best of the"
         f" simple methods; difference {-more:+.3g} {unit}, 95 % interval {-high:+.3g} to"
         f" {-low:+.3g}"
     )
     if low > 0:
-        return f"The LSTM beats all simple methods: {numbers}."
+        return f"the LSTM beats all simple methods: {numbers}."
     if high < 0:
-        return f"The LSTM does not pay here: {numbers}. Use {best}."
-    return f"The LSTM and {best} cannot be told apart: {numbers}. The simple method is enough."
+        return f"the LSTM does not pay here: {numbers}. Use {best}."
+    return f"the LSTM and {best} cannot be told apart: {numbers}. The simple method is enough."
 
 
 def _facts(activity: Activity, done: Comparison) -> dict[str, Any]:
@@ -82,7 +82,10 @@ def _facts(activity: Activity, done: Comparison) -> dict[str, Any]:
         "covered_one_period": round(done.covered_step, 4),
         "covered_horizon_sum": round(done.covered_sums, 4),
         "drawn": "series" if len(series.names) >= SERIES_MIN else "stretches of a season",
-        "verdict": verdict(done.step, series.measure),
+        "verdict": (
+            f"One {series.calendar.name} ahead: {verdict(done.step, series.measure)}"
+            f" Sum of the next {recipe.horizon}: {verdict(done.sums, series.measure)}"
+        ),
         "command": training.command,
         "version": done.forecaster.manifest.file.sha256[:12],
     }
@@ -105,7 +108,8 @@ _TEMPLATE: Final = """# Demand: an LSTM beside simple methods
 {label}{verdict}
 
 ## Data
-{data}; {rows:,} steps with an item; left out, for they came again or from the future: {left_out:,}.
+{data}.
+{rows:,} steps with an item; {left_out:,} events left out, which came again or from the future.
 {series} series of {measure} by {by} a {period}, the largest of the train part; {periods} whole
 periods (UTC) from {first} to {end}. In the train part {mean:.4g} {measure} a period and series,
 {zeros:.1f} % of the periods without any; in the test part {mean_test:.4g}.
@@ -146,7 +150,7 @@ the series' standard deviation, over all series.
 - MASE: absolute error by the mean change from period to period in train, mean over series. In
   square brackets: 95 %, bootstrap over {drawn}; "against the LSTM" is drawn in pairs.
 - Forecasts of the LSTM are of the written bundle `{version}` on ONNX Runtime; torch, ONNX and numpy
-  agree within {parity_scales:.1e} standard deviations on all test windows.
+  agree within {parity_scales:.1e} scales on all test windows.
 
 ![learning curve](curve.svg)
 

@@ -42,10 +42,9 @@ class Score:
 def simple_paths(series: SeriesSet, split: Split, season: int, horizon: int) -> dict[str, Doubles]:
     """Forecast the test part without a network: name -> (S, N, H), N = total - train."""
     y, train = series.counts, split.train
-    out = {
-        "naive": naive(y, horizon),
-        "seasonal naive": seasonal_naive(y, season, horizon),
-    }
+    out = {"naive": naive(y, horizon)}
+    if season > 1:
+        out["seasonal naive"] = seasonal_naive(y, season, horizon)
     winters, winters_grid = holt_winters(season)
     for name, smoother, grid in (
         ("exponential smoothing", smoothed, SMOOTHING_GRID),

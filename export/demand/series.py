@@ -12,54 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from export.demand.activity import ALL, Activity, DemandError
-from stream.core.config import DAY_MS
+from export.demand.question import MEASURES, Calendar
 from stream.core.layout import ACTIONS
 
 Doubles = npt.NDArray[np.float64]
 
-HOUR_MS: Final = 3_600_000
 TRAIN_SHARE: Final = 0.8
 PERIODS_MAX: Final = 200_000
 NAMES_SHOWN: Final = 5
-
-# Measure -> (actions that count, what is summed)
-MEASURES: Final = {
-    "views": (("view", "click"), "steps"),
-    "carts": (("cart",), "steps"),
-    "purchases": (("purchase",), "steps"),
-    "units": (("purchase",), "quantity"),
-    "revenue": (("purchase",), "money"),
-}
-BY: Final = ("item", "category", "total")
-
-
-@dataclass(frozen=True, slots=True)
-class Calendar:
-    """Periods of one length, numbered from 1970 on, and how many make a season; 1: none."""
-
-    name: str
-    period_ms: int
-    offset_ms: int  # start of period 0
-    season: int
-    look_back: int  # what is usual
-    horizon: int
-
-    def start_ms(self, period: int) -> int:
-        """Start of a period."""
-        return self.offset_ms + period * self.period_ms
-
-    def duration(self, periods: int) -> str:
-        """Give a length in ISO 8601, e.g. P7D."""
-        length_ms = periods * self.period_ms
-        days, rest_ms = divmod(length_ms, DAY_MS)
-        return f"PT{length_ms // HOUR_MS}H" if rest_ms else f"P{days}D"
-
-
-CALENDARS: Final = {
-    "hour": Calendar("hour", HOUR_MS, 0, 24, 48, 24),
-    "day": Calendar("day", DAY_MS, 0, 7, 28, 7),
-    "week": Calendar("week", 7 * DAY_MS, 4 * DAY_MS, 1, 12, 4),  # 5 January 1970 was a Monday
-}
 
 
 @dataclass(frozen=True, slots=True)

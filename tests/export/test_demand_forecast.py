@@ -21,9 +21,10 @@ from export.demand.forecaster import (
     load_forecaster,
     write_forecaster,
 )
+from export.demand.question import CALENDARS
 from export.demand.report import verdict
 from export.demand.scores import Score
-from export.demand.series import CALENDARS, SeriesSet, Split
+from export.demand.series import SeriesSet, Split
 from export.demand.training import Recipe, Trained, train
 from export.demand.windows import Inputs
 from stream.model.manifest import MANIFEST, BundleError, Training

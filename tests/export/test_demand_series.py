@@ -9,7 +9,8 @@ from export.dataset.file_log import FileSource, file_log
 from export.dataset.names import Names
 from export.dataset.shop_log import shop_log
 from export.demand.activity import Activity, DemandError, of_log, of_purchases
-from export.demand.series import CALENDARS, HOUR_MS, SeriesSet, series_of, split_of
+from export.demand.question import CALENDARS, HOUR_MS
+from export.demand.series import SeriesSet, series_of, split_of
 from export.demand.windows import fit_scale, horizon_sums, inputs_of, recursive_paths
 from export.returns.purchases import read_purchases
 from stream.core.config import DAY_MS
