@@ -20,6 +20,7 @@ from stream.wire.types import IntakeReceipt
 
 SETTLE_S: Final = 10.0  # a commit is answered before its markers are everywhere
 _SETTLE_POLL_S: Final = 0.1
+_PREDICTED: Final = int(Outcome.PREDICTED)
 _OUTCOMES: Final = {outcome.name.lower(): int(outcome) for outcome in Outcome}
 
 # One row as served; the place in the array gives its partition_seq.
@@ -68,7 +69,7 @@ def read_order(log: Log, names: Names, partition: int) -> Order:
     commit are left out.
     """
     starts = [log.ranges([name])[name, partition][0] for name in names.inputs]
-    exempt, ends = _read_receipts(log, names, partition, starts)
+    exempt, ends, told_from = _read_receipts(log, names, partition)
     predicted = Table(4)  # partition_seq, topic, offset, offset of the prediction
     place = (names.predictions, partition)
     first = at = log.ranges([names.predictions])[place][0]
@@ -77,7 +78,9 @@ def read_order(log: Log, names: Names, partition: int) -> Order:
         end = log.ranges([names.predictions])[place][1]
         _read_predictions(log, names, partition, (at, end), predicted)
         at = end
-        order = _laid_out(partition, predicted.rows(), exempt.rows(), starts, ends, first > 0)
+        rows = _sorted_rows(predicted.rows(), exempt.rows(), ends)
+        gone = _gone(*rows, starts, told_from, predictions_cut=first > 0)
+        order = _laid_out(partition, *rows, gone)
         if isinstance(order, Order):
             return order
         under_way = end < log.ranges([names.predictions], stable=False)[place][1]
@@ -86,18 +89,17 @@ def read_order(log: Log, names: Names, partition: int) -> Order:
         time.sleep(_SETTLE_POLL_S)
 
 
-def _read_receipts(
-    log: Log, names: Names, partition: int, starts: list[int]
-) -> tuple[Table, list[int]]:
-    """Read exceptions (partition_seq, topic, offset, outcome); where receipts end, by topic.
+def _read_receipts(log: Log, names: Names, partition: int) -> tuple[Table, list[int], list[int]]:
+    """Read exceptions: (partition_seq, topic, offset, outcome).
 
-    `starts` rise to where the receipts begin, if theirs is the shorter log.
+    Also, by topic, the offset at which receipts end, and that at which they begin, if earlier ones
+    are gone (else 0).
     """
     exempt = Table(4)
-    firsts: dict[int, int] = {}
-    ends = list(starts)
     place = (names.receipts, partition)
     range_ = log.ranges([names.receipts])[place]
+    firsts: dict[int, int] = {}
+    ends = [0] * len(names.inputs)
     for record in log.records({place: range_}):
         where = f"{names.receipts}-{partition}-{record.offset}"
         try:
@@ -114,10 +116,8 @@ def _read_receipts(
         ends[topic] = max(ends[topic], receipt.offset_next)
         for entry, seq in zip(receipt.exceptions, receipt.exception_seqs, strict=True):
             exempt.add(seq, topic, int(entry[0]), _OUTCOMES[str(entry[1])])
-    if range_[0] > 0:
-        for topic, offset in firsts.items():
-            starts[topic] = max(starts[topic], offset)
-    return exempt, ends
+    cut = range_[0] > 0
+    return exempt, ends, [firsts.get(topic, 0) * cut for topic in range(len(names.inputs))]
 
 
 def _read_predictions(
@@ -135,31 +135,36 @@ def _read_predictions(
             ) from error
 
 
-def _laid_out(
-    partition: int,
-    predicted: Int64s,
-    exempt: Int64s,
-    starts: list[int],
-    ends: list[int],
-    predictions_cut: bool,
-) -> Order | str:
-    """Put rows in order; text: why they cannot be."""
-    committed = predicted[predicted[:, 2] < np.array(ends)[predicted[:, 1]]]
-    last = _last_of_repeats(committed)
-    count = len(last) + len(exempt)
-    seqs = np.concatenate([last[:, 0], exempt[:, 0]])
-    rows = np.zeros(count, SERVED)
+def _sorted_rows(predicted: Int64s, exempt: Int64s, ends: list[int]) -> tuple[Int64s, Records]:
+    """Put rows in order: partition_seq (n,) and SERVED (n,)."""
+    last = _last_of_repeats(predicted[predicted[:, 2] < np.array(ends)[predicted[:, 1]]])
+    rows = np.zeros(len(last) + len(exempt), SERVED)
     rows["topic"] = np.concatenate([last[:, 1], exempt[:, 1]])
     rows["offset"] = np.concatenate([last[:, 2], exempt[:, 2]])
     rows["prediction"] = np.concatenate([last[:, 3], np.full(len(exempt), -1)])
-    rows["outcome"] = np.concatenate([
-        np.full(len(last), int(Outcome.PREDICTED)), exempt[:, 3]
-    ])  # fmt: skip
+    rows["outcome"] = np.concatenate([np.full(len(last), _PREDICTED), exempt[:, 3]])
+    seqs = np.concatenate([last[:, 0], exempt[:, 0]])
     by_seq = np.argsort(seqs, kind="stable")
-    seqs, rows = seqs[by_seq], rows[by_seq]
-    gone = int(last[:, 0].min()) - 1 if predictions_cut and len(last) else 0
-    old = rows["offset"] < np.array(starts)[rows["topic"]]
-    gone = max(gone, int(seqs[old].max(initial=0)))
+    return seqs[by_seq], rows[by_seq]
+
+
+def _gone(
+    seqs: Int64s, rows: Records, starts: list[int], told_from: list[int], *, predictions_cut: bool
+) -> int:
+    """Return the partition_seq up to which retention has taken rows, or what is told of them."""
+    predicted = seqs[rows["outcome"] == _PREDICTED]
+    gone = int(predicted[0]) - 1 if predictions_cut and len(predicted) else 0
+    gone = max(gone, int(seqs[rows["offset"] < np.array(starts)[rows["topic"]]].max(initial=0)))
+    for topic, offset in enumerate(told_from):
+        # Exceptions before `offset` are not told: they came before the topic's next row.
+        after = seqs[(rows["topic"] == topic) & (rows["offset"] >= offset)]
+        if offset > 0 and len(after):
+            gone = max(gone, int(after[0]) - 1)
+    return gone
+
+
+def _laid_out(partition: int, seqs: Int64s, rows: Records, gone: int) -> Order | str:
+    """Check that rows run without a gap; text: why they do not."""
     seqs, rows = seqs[seqs > gone], rows[seqs > gone]
     wrong = np.flatnonzero(seqs != gone + 1 + np.arange(len(seqs)))
     if len(wrong):

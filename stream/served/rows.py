@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Final
 
 import numpy as np
 
+from stream.audit.books import Int64s
 from stream.audit.run import Names
 from stream.core.layout import EVENT, TOPICS, Records
 from stream.core.results import Batch
@@ -12,7 +15,8 @@ from stream.served.log import Log, Record, ServedError
 from stream.served.order import Order
 from stream.wire.decode import Decoded, Decoder
 
-ROWS_MAX = 8192  # as many as an Engine takes
+ROWS_MAX: Final = 8192  # as many as an Engine takes
+STRETCH_GAP: Final = 2_000  # reading on over so many records costs less than a new start
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +53,64 @@ def served_batches(
 
 
 def read_rows(log: Log, names: Names, partition: int, rows: Records) -> list[list[Record]]:
-    """Read the input records of rows, by topic, in offset order. Raises ServedError."""
-    ranges = {}
-    for topic, name in enumerate(names.inputs):
-        offsets = rows["offset"][rows["topic"] == topic]
-        if len(offsets):
-            ranges[name, partition] = (int(offsets[0]), int(offsets[-1]) + 1)
+    """Read the input records of rows, by topic, in offset order. Raises ServedError.
+
+    Rows far apart in a topic are read in stretches, a stretch of each topic at a time.
+    """
+    wanted = [rows["offset"][rows["topic"] == topic] for topic in range(len(TOPICS))]
+    stretches = [_stretches(offsets) for offsets in wanted]
     records: dict[str, list[Record]] = {name: [] for name in names.inputs}
-    for record in log.records(ranges):
-        records[record.topic].append(record)
-    for topic, name in enumerate(names.inputs):
-        wanted = rows["offset"][rows["topic"] == topic].tolist()
-        found = [record.offset for record in records[name]]
-        if found != wanted:
-            gone = min(set(wanted) ^ set(found))
-            raise ServedError(
-                f"{name}-{partition}-{gone}: "
-                + ("served, and gone from the log" if gone in wanted else "in no receipt")
+    for some in zip_longest(*stretches):
+        ranges = {
+            (name, partition): range_
+            for name, range_ in zip(names.inputs, some, strict=True)
+            if range_ is not None
+        }
+        for record in log.records(ranges):
+            records[record.topic].append(record)
+    return [
+        _chosen(log, name, partition, offsets.tolist(), records[name])
+        for name, offsets in zip(names.inputs, wanted, strict=True)
+    ]
+
+
+def read_predictions(log: Log, names: Names, partition: int, rows: Records) -> list[Record]:
+    """Read the predictions of rows, in the rows' order. Raises ServedError."""
+    offsets = rows["prediction"][rows["prediction"] >= 0]
+    if not len(offsets):
+        return []
+    range_ = (int(offsets[0]), int(offsets[-1]) + 1)
+    records = list(log.records({(names.predictions, partition): range_}))
+    return _chosen(log, names.predictions, partition, offsets.tolist(), records)
+
+
+def _stretches(offsets: Int64s) -> list[tuple[int, int]]:
+    """Ranges that hold the offsets, parted where it is cheaper to seek than to read on."""
+    if not len(offsets):
+        return []
+    cuts = np.flatnonzero(np.diff(offsets) > STRETCH_GAP)
+    firsts = [0, *(cuts + 1).tolist()]
+    lasts = [*cuts.tolist(), len(offsets) - 1]
+    return [(int(offsets[a]), int(offsets[b]) + 1) for a, b in zip(firsts, lasts, strict=True)]
+
+
+def _chosen(
+    log: Log, name: str, partition: int, offsets: list[int], records: list[Record]
+) -> list[Record]:
+    there = {record.offset: record for record in records}
+    try:
+        return [there[offset] for offset in offsets]
+    except KeyError as error:
+        first = log.ranges([name])[name, partition][0]
+        gone = int(error.args[0])
+        raise ServedError(
+            f"{name}-{partition}-{gone} is gone"
+            + (
+                f": retention has cut the log, which begins at offset {first}"
+                if gone < first
+                else ", though a commit covers it"
             )
-    return list(records.values())
+        ) from error
 
 
 def decoded_batch(

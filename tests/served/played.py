@@ -6,11 +6,12 @@ Offsets of the outputs have holes, as transaction markers leave them.
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stream.audit.run import Names
 from stream.core.layout import TOPICS
 from stream.core.plan import Scorer
+from stream.model.bundle import Bundle
 from tests.flow.fakes import Rig
 from tests.flow.logs import Log, shop_log
 from tests.flow.test_worker import play
@@ -33,7 +34,8 @@ class Entry:
     headers: Sequence[tuple[str, bytes]] = ()
 
     def edit(self, **changes: object) -> None:
-        self.value = json.dumps({**json.loads(self.value or b""), **changes}).encode()
+        note = {**json.loads(self.value or b""), **changes}
+        self.value = json.dumps(note, separators=(",", ":")).encode()
 
 
 @dataclass
@@ -42,6 +44,9 @@ class PlayedLog:
 
     entries: list[Entry]
     starts: dict[str, int] = field(default_factory=dict)  # topic -> first offset still there
+
+    def copy(self) -> "PlayedLog":
+        return PlayedLog([replace(entry) for entry in self.entries], dict(self.starts))
 
     def of(self, topic: str) -> list[Entry]:
         first = self.starts.get(topic, 0)
@@ -103,3 +108,13 @@ async def play_shop(
     """Play a shop's first events, faults and forgetting included, in many small chunks."""
     log = forgetting(shop_log(seed, events), forget_every)
     return played(log, await play(log, 23, scorer, **{"batch_events_max": 19, **changed}))
+
+
+def told_by(log: PlayedLog, bundle: Bundle) -> PlayedLog:
+    """Put a bundle's version and item ids into the predictions; the rig has names of its own."""
+    for entry in log.of(NAMES.predictions):
+        note = json.loads(entry.value or b"")
+        for item in note["items"]:
+            item["item_id"] = bundle.vocabulary.item_ids[int(item["item_id"][1:]) + 1]
+        entry.edit(model_version=bundle.version, items=note["items"])
+    return log
