@@ -39,13 +39,13 @@ def row_losses(
 
 def _classes(logits: Tensor, target: Tensor) -> Tensor:
     """Mean cross-entropy of the targets that are not negative."""
-    total = functional.cross_entropy(logits, target, ignore_index=-1, reduction="sum")
-    return total / (target >= 0).sum().clamp(min=1)
+    if not bool((target >= 0).any()):
+        return logits.sum() * 0
+    return functional.cross_entropy(logits, target, ignore_index=-1)
 
 
 def _binary(logits: Tensor, labels: Tensor) -> Tensor:
     known = labels >= 0
-    total = functional.binary_cross_entropy_with_logits(
-        logits[known], labels[known].float(), reduction="sum"
-    )
-    return total / known.sum().clamp(min=1)
+    if not bool(known.any()):
+        return logits.sum() * 0
+    return functional.binary_cross_entropy_with_logits(logits[known], labels[known].float())
