@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from export.models.contract import HAZARD, NEXT_ACTION, NEXT_ITEM, PURCHASE, Doubles, Part, Say
 from export.models.network_answers import NetworkAnswers, calibrated, curve_of, sizes_of
+from export.training.augment import Augment
 from export.training.train import Recipe, run_rows
 from export.training.train import train as train_network
 
@@ -21,6 +22,9 @@ class Recurrent:
     patience: int = 2
     batch_sequences: int = 32
     rate: float = 3e-3
+    crop: float = 0.0  # augmentation: see training/augment.py
+    step_dropout: float = 0.0
+    exchange: float = 0.0
     questions: frozenset[str] = field(
         default=frozenset({NEXT_ITEM, NEXT_ACTION, PURCHASE, HAZARD}), init=False, repr=False
     )
@@ -38,6 +42,7 @@ class Recurrent:
             patience=self.patience,
             batch_sequences=self.batch_sequences,
             rate=self.rate,
+            augment=Augment(self.crop, self.step_dropout, self.exchange),
             seed=seed,
         )
         sizes = sizes_of(train.vocabulary, self.width)

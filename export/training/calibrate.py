@@ -55,7 +55,8 @@ def calibrate(logits: npt.NDArray[np.float32], labels: Labels, rows: Integers) -
 def platt(logit: Doubles, answer: Integers) -> tuple[float, float]:
     """Fit scale and shift of one logit (B,); answers that are negative are unknown.
 
-    (1, 0) where there are too few answers, or where the logit says nothing: leave it as trained.
+    (1, 0) where there are too few answers: leave it as trained. The scale is never negative: of a
+    logit that says nothing, or the contrary, the share of the answers is all that is left.
     """
     known = answer >= 0
     ones = int(answer[known].sum())
@@ -63,6 +64,7 @@ def platt(logit: Doubles, answer: Integers) -> tuple[float, float]:
         return 1.0, 0.0
     fitted = fit_logistic(logit[known, None], answer[known])
     if fitted.weights[0] <= 0:
-        return 1.0, 0.0
+        share = ones / int(known.sum())
+        return 0.0, float(np.log(share) - np.log1p(-share))
     scale = float(fitted.weights[0] / fitted.std[0])
     return scale, float(fitted.weights[1] - scale * fitted.mean[0])

@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,12 @@ from export.dataset.training_set import TrainingSet
 from export.models import CORES
 from export.models.contract import Part, Say
 from export.models.network import Network, Sizes
+from export.training.augment import Augment, augmented
 from export.training.checkpoint import load_checkpoint, save_checkpoint
 from export.training.item_start import item_start
 from export.training.losses import row_losses
 from export.training.schedule import batches_by_length, cosine
+from stream.model.step_features import StepInputs
 
 ROW_LENGTH = 7.0  # of an item's row at the start: what 50 normal numbers have
 RUN_SEQUENCES = 256  # run at once without learning
@@ -49,6 +51,7 @@ class Recipe:
     rate_end: float = 0.02  # share of the rate at the end of the cosine
     clip: float = 5.0
     unknown_share: float = 0.02  # known items that are shown as unknown, to teach those rows
+    augment: Augment = field(default_factory=Augment)
     # Of the four losses: next item, next event, purchase, hazard.
     weights: tuple[float, float, float, float] = (1.0, 0.3, 1.0, 1.0)
     held_out: float = 0.1  # of the users, where no later split is given
@@ -244,7 +247,12 @@ class Trainer:
         """Return the four weighted losses of the rows along some sequences: (4,)."""
         data, rng = self._part.data, self._rng
         vocabulary = self._part.vocabulary
-        item_id, side_id, dense = _inputs(data, sequences)
+        steps = _steps(data, sequences)
+        stands = None
+        if self.recipe.augment.on:
+            lengths = data.lengths[sequences]
+            steps, stands = augmented(steps, lengths, self.recipe.augment, rng)
+        item_id, side_id, dense = _tensors(steps)
         hide = torch.from_numpy(rng.random(item_id.shape) < self.recipe.unknown_share)
         hide &= item_id > 0
         buckets = rng.integers(0, vocabulary.texts.unknown_items, item_id.shape)
@@ -253,7 +261,11 @@ class Trainer:
         rows, place = data.rows_of(sequences)
         chosen = self._chosen[rows]
         rows, place = rows[chosen], place[chosen]
-        top = out[data.position[rows], place]
+        position = data.position[rows]
+        if stands is not None:
+            position = stands[position, place]
+            rows, place, position = (part[position >= 0] for part in (rows, place, position))
+        top = out[position, place]
         return row_losses(self.network, data, rows, top, self.recipe.weights)
 
 
@@ -266,7 +278,7 @@ def run_rows(network: Network, data: TrainingSet, rows: Integers) -> tuple[Tenso
         for first in range(0, len(wanted), RUN_SEQUENCES):
             part = wanted[first : first + RUN_SEQUENCES]
             found, place = data.rows_of(part)
-            out = network.tops(*_inputs(data, part))
+            out = network.tops(*_tensors(_steps(data, part)))
             tops.append(out[data.position[found], place])
             order.append(found)
         found = np.concatenate(order)
@@ -310,12 +322,16 @@ def start_from(network: Network, part: Part) -> None:
         network.item.weight.data.copy_(torch.from_numpy(start) * ROW_LENGTH)
 
 
-def _inputs(data: TrainingSet, part: Integers) -> tuple[Tensor, Tensor, Tensor]:
+def _steps(data: TrainingSet, part: Integers) -> StepInputs:
     """Give the steps of some sequences, steps first; past a sequence's end step 0, unread."""
     longest = int(data.lengths[part].max())
     at = np.maximum(data.table[part, :longest].T, 0)
+    return StepInputs(data.inputs.item_id[at], data.inputs.side_id[at], data.inputs.dense[at])
+
+
+def _tensors(steps: StepInputs) -> tuple[Tensor, Tensor, Tensor]:
     return (
-        torch.from_numpy(data.inputs.item_id[at]).long(),
-        torch.from_numpy(data.inputs.side_id[at]).long(),
-        torch.from_numpy(data.inputs.dense[at]),
+        torch.from_numpy(steps.item_id).long(),
+        torch.from_numpy(steps.side_id).long(),
+        torch.from_numpy(steps.dense),
     )
