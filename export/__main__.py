@@ -8,9 +8,14 @@ import click
 from stream.lazy_group import LazyGroup
 
 COMMANDS: Final = {
+    "dataset": "Make a dataset of topics, files or a simulated shop.",
+    "train": "Train a recurrent model on a dataset, write a bundle.",
     "demo-bundle": "Simulate a shop, train the LSTM, write the shipped bundle.",
     "evaluate-bundle": "Compare a bundle with the baselines on a fresh run.",
     "bench-bundle": "Write a bundle of random weights, for benches.",
+    "benchmark": "Train and measure on a published benchmark.",
+    "forecast": "Forecast demand: an LSTM beside simple methods, with a report.",
+    "compare": "Train all models on one split, write one report.",
     "features-doc": "Write the tables of docs/features.md from the code.",
 }
 

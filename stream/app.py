@@ -16,16 +16,16 @@ from functools import partial
 from typing import Any
 
 from stream.flow.account import Account
-from stream.flow.effects import Effects, OutputTopics
+from stream.flow.follow import Follower
 from stream.flow.limits import FlowLimits
+from stream.flow.models import Models
+from stream.flow.opening import Opener
 from stream.flow.restore import Engines
 from stream.flow.stops import WorkerStopError
 from stream.flow.warm_up import warm_up
 from stream.flow.worker import Worker
-from stream.model.bundle import Bundle, load_bundle
-from stream.model.providers import open_graphs
-from stream.model.scorer import OnnxScorer
 from stream.settings import Settings
+from stream.shell.control import ControlThread, read_control
 from stream.shell.direct import DirectProducer
 from stream.shell.faust_app import ChunkApp, make_faust_app
 from stream.shell.health import Health
@@ -35,9 +35,7 @@ from stream.shell.transaction import TransactionalProducer
 from stream.shell.watchdog import Check, LoopBeat, Watchdog, app_checks, exit_after
 from stream.shell.web import Web
 from stream.wire.decode import Decoder
-from stream.wire.outputs import duration_text
-from stream.wire.predictions import PredictionEncoder
-from stream.wire.topics import ALERTS, DEAD_LETTERS, INPUTS, PREDICTIONS, RECEIPTS, STATE
+from stream.wire.topics import CONTROL, INPUTS, STATE
 
 log = logging.getLogger(__name__)
 
@@ -95,11 +93,12 @@ class Service:
         self.settings = settings
         self.metrics = Metrics(partitions)
         self.health = Health()
-        bundle = load_bundle(settings.bundle or None, settings.window_steps)
-        self.scorer = _scorer(bundle, settings)
-        self._say_model(bundle)
+        opener = Opener(settings, partitions, self.metrics)
+        control_topic = settings.topic(CONTROL)
+        record, positions = read_control(bootstrap, control_topic, settings.model_name)
+        serving = opener.first(record)
         inputs = [settings.topic(name) for name in INPUTS]
-        config = settings.engine(bundle.refresh_steps, bundle.hazard_edges_ms)
+        config = settings.engine(serving.refresh_steps, opener.hazard_edges_ms)
         engines = Engines(config, partitions, settings.batch_events_max)
         producer_config = ProducerConfig(
             bootstrap,
@@ -123,15 +122,23 @@ class Service:
         )
         tap.app = self.app
         decoder = Decoder(partitions, settings.event_bytes_max, settings.skew_ms_max)
-        effects = _effects(bundle, settings, self.scorer.provider, partitions)
-        self._warm_up = partial(warm_up, config, partitions, inputs, decoder, self.scorer, effects)
+        self._warm_up = partial(
+            warm_up, config, partitions, inputs, decoder, serving.scorer, serving.effects
+        )
+        limits = _limits(settings)
+        models = Models(serving, self.metrics, limits)
+        models.tell()
+        log.info("model %s on %s", serving.version, serving.provider)
+        follower = Follower(models, opener.open, self.metrics)
+        self._control = ControlThread(
+            bootstrap, control_topic, settings.model_name, positions, follower, record
+        )
         self.worker = Worker(
-            limits=_limits(settings),
+            limits=limits,
             inputs=inputs,
             engines=engines,
-            scorer=self.scorer,
+            models=models,
             decoder=decoder,
-            effects=effects,
             account=Account(
                 GroupTransaction(self.transaction, self.app), self.direct, settings.topic(STATE)
             ),
@@ -158,6 +165,7 @@ class Service:
         self.metrics.worker("restoring")
         await loop.run_in_executor(None, self.transaction.start)
         self.worker.start()
+        self._control.start()
         self.app.finalize()
         starting = asyncio.ensure_future(self.app.start())
         watchdog = self._watch(loop)
@@ -191,6 +199,7 @@ class Service:
                     "not stopped after %.0f s; what is not committed comes again", DRAIN_S
                 )
                 return self._leave(1)
+        self._control.stop()
         self.worker.stop(5.0)
         loop = asyncio.get_running_loop()
         for producer in (self.transaction, self.direct):
@@ -242,11 +251,6 @@ class Service:
                     self.metrics.lag(names[topic], number, records, age_s if records else 0.0)
             self.metrics.in_flight(self.worker.rows_waiting())
 
-    def _say_model(self, bundle: Bundle) -> None:
-        sha256 = bundle.version.rpartition("-")[2]
-        self.metrics.model(bundle.version, sha256, self.scorer.provider, "float32")
-        log.info("model %s on %s", bundle.version, self.scorer.provider)
-
 
 class LateIntake:
     """The app is built before the worker that it feeds."""
@@ -274,13 +278,6 @@ def _end_after(
     loop.call_soon_threadsafe(stop.set)
 
 
-def _scorer(bundle: Bundle, settings: Settings) -> OnnxScorer:
-    graphs = open_graphs(bundle, settings.provider)
-    if graphs.reason:
-        log.warning("scoring on the CPU: %s", graphs.reason)
-    return OnnxScorer(bundle, graphs, settings.items_top)
-
-
 def _limits(settings: Settings) -> FlowLimits:
     return FlowLimits(
         batch_events_max=settings.batch_events_max,
@@ -294,32 +291,8 @@ def _limits(settings: Settings) -> FlowLimits:
         batch_deadline_s=settings.batch_deadline_s,
         dead_letters_per_minute_max=settings.dead_letters_per_minute_max,
         hidden_users_max=settings.hidden_users_max,
-    )
-
-
-def _effects(bundle: Bundle, settings: Settings, provider: str, partitions: int) -> Effects:
-    inputs = [settings.topic(name) for name in INPUTS]
-    churn_horizon = duration_text(int(settings.churn_horizon_days * 86_400_000))
-    encoder = PredictionEncoder(
-        inputs,
-        bundle.item_json,
-        bundle.version,
-        provider,
-        (bundle.purchase_horizon, churn_horizon),
-    )
-    topics = OutputTopics(
-        predictions=settings.topic(PREDICTIONS),
-        alerts=settings.topic(ALERTS),
-        dead_letters=settings.topic(DEAD_LETTERS),
-        receipts=settings.topic(RECEIPTS),
-        state=settings.topic(STATE),
-    )
-    return Effects(
-        inputs,
-        topics,
-        encoder,
-        bundle.version,
-        churn_horizon,
-        partitions,
-        settings.dead_letter_bytes_max,
+        model_warm_ms=settings.model_warm_ms,
+        model_warm_share=settings.model_warm_share,
+        model_warm_s_max=settings.model_warm_s_max,
+        model_shadow_share=settings.model_shadow_share,
     )

@@ -16,6 +16,8 @@ COMMANDS: Final = {
     "tail": "Show predictions or alerts as they come.",
     "state": "Show what is kept of one user.",
     "audit": "Check that every input event is accounted for.",
+    "explain": "Show which events made a prediction what it is.",
+    "model": "Show, check, compare bundles; say which one serves.",
     "dlq": "List, show or replay dead letters.",
     "kafka": "The embedded Apache Kafka: up, down, status.",
 }

@@ -19,11 +19,19 @@ STATUS_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are `PACKAGE.NAME:command` (NAME with `_` for `-`)."""
+    """A group whose commands are `PACKAGE.PREFIXNAME:command` (NAME with `_` for `-`)."""
 
-    def __init__(self, *args: Any, package: str, names: Mapping[str, str], **extra: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        package: str,
+        names: Mapping[str, str],
+        prefix: str = "",
+        **extra: Any,
+    ) -> None:
         super().__init__(*args, **extra)
         self._package = package
+        self._prefix = prefix  # of the modules: a group within a group has files beside it
         self._names = names  # command -> one line of help, in the order of --help
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
@@ -38,7 +46,8 @@ class LazyGroup(click.Group):
         """Import a command."""
         if cmd_name not in self._names:
             return None
-        module = importlib.import_module(f"{self._package}.{cmd_name.replace('-', '_')}")
+        file = self._prefix + cmd_name.replace("-", "_")
+        module = importlib.import_module(f"{self._package}.{file}")
         command: click.Command = module.command
         return command
 

@@ -82,6 +82,12 @@ class Settings:
     churn_events_min: int = _f(5, "steps below which a user has no churn score")
     # Model
     bundle: str = _f("", "folder of the model bundle; empty: the one that is shipped")
+    models_folder: str = _f("", "bundles in folders by version; empty: models in the state dir")
+    model_name: str = _f("main", "key in model-control whose record these workers follow")
+    model_warm_ms: float = _f(10.0, "rebuilding for a new model between two batches, about")
+    model_warm_share: float = _f(0.9, "of a batch's users: so many warm, the new model serves")
+    model_warm_s_max: float = _f(60.0, "after which the new model serves, warm or not")
+    model_shadow_share: float = _f(0.1, "of batches that a shadow model scores too")
     provider: str = _f("prefer", "of ONNX Runtime: require (CUDA), prefer (CUDA) or cpu")
     items_top: int = _f(10, "items in a prediction; 0: none (profile step)")
     exclude_recent: bool = _f(True, "leave the user's own recent items out of the list")
@@ -122,6 +128,11 @@ class Settings:
                 "session_timeout_s < rebalance_timeout_s",
             ),
             (0 <= self.items_top <= 100, "0 <= items_top <= 100"),
+            (bool(self.model_name), "model_name must not be empty"),
+            (0 < self.model_warm_ms <= 1000, "0 < model_warm_ms <= 1000"),
+            (0 <= self.model_warm_share <= 1, "0 <= model_warm_share <= 1"),
+            (self.model_warm_s_max >= 0, "model_warm_s_max >= 0"),
+            (0 <= self.model_shadow_share <= 1, "0 <= model_shadow_share <= 1"),
             (-1 <= self.web_port <= 65_535, "-1 <= web_port <= 65535"),
         )
         for holds, rule in rules:
@@ -138,6 +149,11 @@ class Settings:
     def state_path(self) -> Path:
         """Folder for locks and the embedded broker."""
         return Path(self.state_dir or Path(_state_home()) / "forecart")
+
+    @property
+    def models_path(self) -> Path:
+        """Folder of bundles by version."""
+        return Path(self.models_folder) if self.models_folder else self.state_path / "models"
 
     def engine(self, refresh_steps: int, hazard_edges_ms: tuple[int, ...]) -> EngineConfig:
         """Engine settings, with what the bundle decides. Raises SettingsError."""

@@ -18,6 +18,7 @@ FLOORS = (
     ("stream.cli",),
     ("stream.commands",),
     ("stream.app",),
+    ("stream.served",),
     ("stream.audit",),
     ("stream.local", "stream.shell"),
     ("stream.flow",),
@@ -36,7 +37,12 @@ EXPORT_MAY_IMPORT = {
     "stream.model",
     "stream.wire",
     "stream.local",
+    "stream.served",
     "stream.lazy_group",
+    # A deployment's broker, prefix and limits, given by the options of every command: data are to
+    # be read as the worker reads them.
+    "stream.settings",
+    "stream.commands.options",
 }
 
 # Outside libraries that a room may use; a room without an entry may use any but the forbidden.
@@ -114,7 +120,7 @@ def floors(source: Source) -> list[str]:
             continue
         room = ".".join(name.split(".")[:2])
         if source.room == "export":
-            if room not in EXPORT_MAY_IMPORT:
+            if not {room, name} & EXPORT_MAY_IMPORT:
                 wrong.append(f"{source.path}:{line}: export imports {name}")
         elif source.room in HEIGHT and room != source.room:
             if room not in HEIGHT:

@@ -17,6 +17,7 @@ def bench_bundle(
     items: int,
     *,
     seed: int = 1,
+    kind: str = "lstm",
     hidden: int = 50,
     layers: int = 2,
     refresh_steps: int = 16,
@@ -35,7 +36,7 @@ def bench_bundle(
         token_buckets=1024,
     )
     rows = table_rows(read_vocabulary(msgspec.json.encode(texts)))
-    weights = random_weights(rows, items, seed, hidden=hidden, layers=layers)
+    weights = random_weights(rows, items, seed, kind=kind, hidden=hidden, layers=layers)
     about = About(
         name=f"bench-{items}",
         refresh_steps=refresh_steps,

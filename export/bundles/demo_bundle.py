@@ -12,20 +12,19 @@ import msgspec
 import numpy as np
 
 from export.baselines.items import popularity
-from export.bundles.parity import check_parity
-from export.bundles.write_bundle import About, write_bundle
+from export.bundles.trained_bundle import make_bundle
+from export.bundles.write_bundle import About
+from export.dataset.event_log import EventLog
 from export.dataset.labels import labels_of
 from export.dataset.record import record
-from export.dataset.shop_log import ShopLog, shop_log
+from export.dataset.shop_log import shop_log
 from export.dataset.training_set import item_indices, training_set
 from export.evaluation.evaluate import evaluate
-from export.models.network import Sizes
-from export.training.calibrate import calibrate
-from export.training.train import Recipe, run_rows, train
+from export.models.contract import Part
+from export.training.train import Recipe
 from stream.core.config import DAY_MS, EngineConfig
 from stream.local.shop import Shop
 from stream.local.shop_people import CHANNELS, DEVICES, REGIONS
-from stream.model.bundle import Bundle, load_bundle, table_rows
 from stream.model.manifest import Training
 from stream.model.vocabulary import Texts, Vocabulary, read_vocabulary
 
@@ -33,7 +32,6 @@ REFRESH_STEPS: Final = 16
 PURCHASE_HORIZON_MS: Final = 7 * DAY_MS
 CHURN_HORIZON_MS: Final = 7 * DAY_MS
 POPULAR: Final = 100
-PARITY_SEQUENCES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +59,13 @@ def demo_bundle(folder: Path, demo: Demo, say: Callable[[str], None] = print) ->
     labels = labels_of(recorded, log.end_ms, PURCHASE_HORIZON_MS, config.hazard_edges_ms)
     data = training_set(recorded, labels, vocabulary)
     say(f"training on {len(recorded.rows)} rows of {len(log.events)} events")
-    rows = table_rows(vocabulary)
-    sizes = Sizes(rows["items"], rows["side"], rows["contexts"], vocabulary.items_count)
-    recipe = replace(demo.recipe, seed=demo.seed)
-    trained = train(data, vocabulary, sizes, recipe, say)
-    logits = run_rows(trained.network, data, trained.validation)[1].numpy()
-    calibration = calibrate(logits, labels, trained.validation)
-    weights = trained.network.weights(calibration.scale, calibration.shift)
     about = About(
         name="demo",
         refresh_steps=REFRESH_STEPS,
         hazard_edges_ms=config.hazard_edges_ms,
         purchase_horizon_ms=PURCHASE_HORIZON_MS,
         churn_horizon_ms=CHURN_HORIZON_MS,
-        calibration=calibration.described(),
+        calibration={},
         metrics={},
         training=Training(
             synthetic=True,
@@ -86,17 +77,14 @@ def demo_bundle(folder: Path, demo: Demo, say: Callable[[str], None] = print) ->
             rows=len(recorded.rows),
         ),
     )
-    golden = write_bundle(folder, weights, vocabulary.texts, about)
-    bundle: Bundle = load_bundle(folder)
-    sample = np.arange(0, len(data.lengths), max(1, len(data.lengths) // PARITY_SEQUENCES))
-    parity = check_parity(trained.network, weights, bundle, data, sample)
-    say(f"parity: golden batch {golden:.1e}, torch and ONNX and numpy {parity:.1e}")
-    result = evaluate(bundle, demo.test_seed, demo.test_users, say)
-    write_bundle(folder, weights, vocabulary.texts, replace(about, metrics=result))
+    part = Part(data, vocabulary, np.arange(len(data.user)), config.hazard_edges_ms)
+    made = make_bundle(folder, part, replace(demo.recipe, seed=demo.seed), about, say)
+    result = evaluate(made.bundle, demo.test_seed, demo.test_users, say)
+    made.measured(result)
     return result
 
 
-def _vocabulary(shop: Shop, log: ShopLog) -> Vocabulary:
+def _vocabulary(shop: Shop, log: EventLog) -> Vocabulary:
     """Name the items and categories that were seen, and the most popular items."""
     catalogue = shop.catalogue
     texts = Texts(

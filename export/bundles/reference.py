@@ -3,10 +3,12 @@
 Rules of the room: no cleverness; each line is the formula.
 """
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
-from export.bundles.weights import Weights, scaled_head
+from export.bundles.weights import STATE_PARTS, Cell, Weights, scaled_head
 from stream.core.layout import EVENT_TYPES
 
 Doubles = npt.NDArray[np.float64]
@@ -24,20 +26,41 @@ def step(
     side = weights.side[side_id].reshape(len(item_id), -1).astype(np.float64)
     x = weights.item[item_id] + np.concatenate([side, dense], axis=1) @ weights.mix
     x = x + weights.mix_bias
-    after = []
+    after: list[Doubles] = []
     first = 0
     for cell in weights.cells:
-        size = cell.hidden
-        h = state[:, first : first + size].astype(np.float64)
-        c = state[:, first + size : first + 2 * size].astype(np.float64)
-        first += 2 * size
-        gates = x @ cell.inputs + h @ cell.recurrent + cell.bias
-        enter, leave, keep, new = np.split(gates, 4, axis=1)
-        c = _sigmoid(keep) * c + _sigmoid(enter) * np.tanh(new)
-        h = _sigmoid(leave) * np.tanh(c)
-        after += [h, c]
-        x = h
+        kept = len(STATE_PARTS[weights.kind]) * cell.hidden
+        states = CELLS[weights.kind](cell, x, state[:, first : first + kept].astype(np.float64))
+        first += kept
+        after += states
+        x = states[0]
     return np.concatenate(after, axis=1)
+
+
+def _lstm(cell: Cell, x: Doubles, state: Doubles) -> tuple[Doubles, ...]:
+    h, c = np.split(state, 2, axis=1)
+    gates = x @ cell.inputs + h @ cell.recurrent + cell.bias
+    enter, leave, keep, new = np.split(gates, 4, axis=1)
+    c = _sigmoid(keep) * c + _sigmoid(enter) * np.tanh(new)
+    return np.asarray(_sigmoid(leave) * np.tanh(c)), np.asarray(c)
+
+
+def _gru(cell: Cell, x: Doubles, h: Doubles) -> tuple[Doubles, ...]:
+    update_x, reset_x, new_x = np.split(x @ cell.inputs + cell.bias, 3, axis=1)
+    if cell.recurrent_bias is None:
+        raise ValueError("a GRU cell has a recurrent bias")
+    update_h, reset_h, new_h = np.split(h @ cell.recurrent + cell.recurrent_bias, 3, axis=1)
+    update = _sigmoid(update_x + update_h)
+    new = np.tanh(new_x + _sigmoid(reset_x + reset_h) * new_h)
+    return (np.asarray((1 - update) * new + update * h),)
+
+
+def _rnn(cell: Cell, x: Doubles, h: Doubles) -> tuple[Doubles, ...]:
+    return (np.tanh(x @ cell.inputs + h @ cell.recurrent + cell.bias),)
+
+
+# One step of one layer, by kind: cell, x (B, D), state (B, parts * H) to its parts, h first.
+CELLS: Final = {"lstm": _lstm, "gru": _gru, "rnn": _rnn}
 
 
 def heads(

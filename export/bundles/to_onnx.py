@@ -4,6 +4,7 @@ Rules of the room: hand-built, so that names, types and the order of the state a
 stream/model/graphs.py, whatever torch's exporter does in its next version. Opset 17.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +12,14 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from export.bundles.weights import CONTEXT_COUNT, HEAD_LOG, NEVER_WEIGHT, Weights
+from export.bundles.weights import (
+    CONTEXT_COUNT,
+    HEAD_LOG,
+    NEVER_WEIGHT,
+    STATE_PARTS,
+    Cell,
+    Weights,
+)
 from stream.core.layout import EVENT_TYPES, HAZARD_BINS
 from stream.model.graphs import graph_forms
 
@@ -20,7 +28,7 @@ IR_VERSION: Final = 8
 _TYPES: Final = {"tensor(float)": TensorProto.FLOAT, "tensor(int32)": TensorProto.INT32}
 
 
-class _Builder:
+class Builder:
     """Collects nodes and constants; each call of `op` returns the name of its result."""
 
     def __init__(self) -> None:
@@ -46,29 +54,32 @@ class _Builder:
         """Add a constant of int64."""
         return self.constant(name, np.array(values, np.int64))
 
+    def model(self, name: str, inputs: list[Any], outputs: list[Any]) -> bytes:
+        """Give the checked file of what was collected; the same nodes give the same bytes."""
+        graph = helper.make_graph(self.nodes, name, inputs, outputs, self.constants)
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="forecart"
+        )
+        model.ir_version = IR_VERSION
+        onnx.checker.check_model(model)
+        data: bytes = model.SerializeToString(deterministic=True)
+        return data
+
 
 def to_onnx(weights: Weights) -> dict[str, bytes]:
     """Build steps, heads and items.onnx. Raises ValueError on a kind without a builder."""
-    if weights.kind != "lstm":
+    if weights.kind not in CELLS:
         raise ValueError(f"no ONNX builder for a recurrent model of kind {weights.kind!r}")
     forms = graph_forms(weights.shapes())
     builders = {"steps": _steps(weights), "heads": _heads(weights), "items": _items(weights)}
     files = {}
     for name, builder in builders.items():
         inputs, outputs = forms[name]
-        graph = helper.make_graph(
-            builder.nodes,
+        files[f"{name}.onnx"] = builder.model(
             name,
             [_value(key, *form) for key, form in inputs.items()],
             [_value(key, *form) for key, form in outputs.items()],
-            builder.constants,
         )
-        model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="forecart"
-        )
-        model.ir_version = IR_VERSION
-        onnx.checker.check_model(model)
-        files[f"{name}.onnx"] = model.SerializeToString(deterministic=True)
     return files
 
 
@@ -76,47 +87,88 @@ def _value(name: str, kind: str, shape: tuple[str | int, ...]) -> Any:
     return helper.make_tensor_value_info(name, _TYPES[kind], list(shape))
 
 
-def _steps(weights: Weights) -> _Builder:
-    b = _Builder()
+def _steps(weights: Weights) -> Builder:
+    b = Builder()
     item = b.op("Gather", b.constant("item_table", weights.item), "item_id")  # (T, B, E)
     side = b.op("Gather", b.constant("side_table", weights.side), "side_id")
     # Flat rows times one matrix: half the cost of summing rows of full width.
     dense_width = weights.shapes().dense
-    flat_width = weights.mix.shape[0] - dense_width
-    flat = b.op("Reshape", side, b.axes("flat_side", -1, flat_width))
+    flat = b.op("Reshape", side, b.axes("flat_side", -1, weights.mix.shape[0] - dense_width))
     dense = b.op("Reshape", "dense", b.axes("flat_dense", -1, dense_width))
     mixed = b.op("Concat", flat, dense, axis=1)
     x = b.op("Gemm", mixed, b.constant("mix", weights.mix), b.constant("mix_b", weights.mix_bias))
     x = b.op("Add", b.op("Reshape", x, b.op("Shape", item)), item)
-    parts = [f"{kind}{layer}" for layer in range(len(weights.cells)) for kind in ("h", "c")]
-    sizes = [cell.hidden for cell in weights.cells for _ in range(2)]
+    kept = STATE_PARTS[weights.kind]
+    parts = [f"{part}{layer}" for layer in range(len(weights.cells)) for part in kept]
+    sizes = [cell.hidden for cell in weights.cells for _ in kept]
     b.op("Split", "state", b.axes("state_parts", *sizes), out=tuple(parts), axis=1)
     b.axes("axis_0", 0)
+    b.axes("axis_1", 1)
     after = []
     for layer, cell in enumerate(weights.cells):
-        zeros = np.zeros_like(cell.bias)
-        every, h, c = f"y{layer}", f"h{layer}_next", f"c{layer}_next"
-        b.op(
-            "LSTM",
-            x,
-            b.constant(f"w{layer}", cell.inputs.T[None]),
-            b.constant(f"r{layer}", cell.recurrent.T[None]),
-            b.constant(f"b{layer}", np.concatenate([cell.bias, zeros])[None]),
-            "lengths",
-            b.op("Unsqueeze", f"h{layer}", "axis_0"),
-            b.op("Unsqueeze", f"c{layer}", "axis_0"),
-            out=(every, h, c),
-            hidden_size=cell.hidden,
-        )
+        every, *states = CELLS[weights.kind](b, layer, cell, x)
         last = layer == len(weights.cells) - 1
-        x = b.op("Squeeze", every, b.axes(f"axis_1_{layer}", 1), out="tops" if last else "")
-        after += [b.op("Squeeze", h, "axis_0"), b.op("Squeeze", c, "axis_0")]
+        x = b.op("Squeeze", every, "axis_1", out="tops" if last else "")  # of one direction
+        after += [b.op("Squeeze", state, "axis_0") for state in states]
     b.op("Concat", *after, out="state_next", axis=1)
     return b
 
 
-def _heads(weights: Weights) -> _Builder:
-    b = _Builder()
+def _lstm(b: Builder, layer: int, cell: Cell, x: str) -> tuple[str, ...]:
+    """Return h of every step (T, 1, B, H), and h and c of the last: (1, B, H)."""
+    y, h, c = f"y{layer}", f"h{layer}_next", f"c{layer}_next"
+    before = [b.op("Unsqueeze", f"{part}{layer}", "axis_0") for part in ("h", "c")]
+    arrays = _cell_arrays(b, layer, cell)
+    b.op("LSTM", x, *arrays, "lengths", *before, out=(y, h, c), hidden_size=cell.hidden)
+    return y, h, c
+
+
+def _gru(b: Builder, layer: int, cell: Cell, x: str) -> tuple[str, ...]:
+    """As for the RNN; the reset gate acts on U h + b, as in torch and cuDNN."""
+    y, h = f"y{layer}", f"h{layer}_next"
+    before = b.op("Unsqueeze", f"h{layer}", "axis_0")
+    arrays = _cell_arrays(b, layer, cell)
+    b.op(
+        "GRU",
+        x,
+        *arrays,
+        "lengths",
+        before,
+        out=(y, h),
+        hidden_size=cell.hidden,
+        linear_before_reset=1,
+    )
+    return y, h
+
+
+def _rnn(b: Builder, layer: int, cell: Cell, x: str) -> tuple[str, ...]:
+    """Return h of every step, and of the last."""
+    y, h = f"y{layer}", f"h{layer}_next"
+    before = b.op("Unsqueeze", f"h{layer}", "axis_0")
+    arrays = _cell_arrays(b, layer, cell)
+    b.op("RNN", x, *arrays, "lengths", before, out=(y, h), hidden_size=cell.hidden)
+    return y, h
+
+
+def _cell_arrays(b: Builder, layer: int, cell: Cell) -> tuple[str, str, str]:
+    recurrent = cell.recurrent_bias
+    second = np.zeros_like(cell.bias) if recurrent is None else recurrent
+    return (
+        b.constant(f"w{layer}", cell.inputs.T[None]),
+        b.constant(f"r{layer}", cell.recurrent.T[None]),
+        b.constant(f"b{layer}", np.concatenate([cell.bias, second])[None]),
+    )
+
+
+CELLS: Final[dict[str, Callable[[Builder, int, Cell, str], tuple[str, ...]]]] = {
+    "lstm": _lstm,
+    "gru": _gru,
+    "rnn": _rnn,
+}
+
+
+def _heads(weights: Weights) -> Builder:
+    b = Builder()
     std = weights.head_std.astype(np.float64)
     positive = b.op("Relu", "head")
     logs = b.op("Log", b.op("Add", positive, b.constant("one", np.ones(1))))
@@ -150,8 +202,8 @@ def _heads(weights: Weights) -> _Builder:
     return b
 
 
-def _items(weights: Weights) -> _Builder:
-    b = _Builder()
+def _items(weights: Weights) -> Builder:
+    b = Builder()
     x = "top"
     if weights.project is not None:
         x = b.op("MatMul", x, b.constant("project", weights.project))

@@ -24,13 +24,23 @@ NEVER_WEIGHT: Final = 4.0  # how far "never" (-1) lies below "just now" (0) on t
 HEAD_LOG: Final = np.array([unit != "1" for _, unit, _ in HEAD_FEATURES])
 
 
+# kind -> G blocks of H columns in a cell's arrays, in ONNX's order; state kept per layer, in order.
+GATES: Final = {
+    "lstm": ("input", "output", "forget", "cell"),
+    "gru": ("update", "reset", "hidden"),
+    "rnn": ("hidden",),
+}
+STATE_PARTS: Final = {"lstm": ("h", "c"), "gru": ("h",), "rnn": ("h",)}
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One LSTM layer; gates in ONNX's order: input, output, forget, cell."""
+    """One recurrent layer."""
 
-    inputs: Floats  # (D, 4 H)
-    recurrent: Floats  # (H, 4 H)
-    bias: Floats  # (4 H,)
+    inputs: Floats  # (D, G H)
+    recurrent: Floats  # (H, G H)
+    bias: Floats  # (G H,)
+    recurrent_bias: Floats | None = None  # (G H,) of the GRU: its reset gate stands between them
 
     @property
     def hidden(self) -> int:
@@ -60,8 +70,8 @@ class Weights:
 
     @property
     def state_width(self) -> int:
-        """Floats of (h, c) per user."""
-        return sum(2 * cell.hidden for cell in self.cells)
+        """Floats kept per user: (h, c), or h alone."""
+        return sum(len(STATE_PARTS[self.kind]) * cell.hidden for cell in self.cells)
 
     @property
     def name(self) -> str:
@@ -69,11 +79,11 @@ class Weights:
         return f"{self.kind} {len(self.cells)}x{self.cells[-1].hidden}"
 
     def shapes(self) -> Shapes:
-        """Widths for the manifest. State per layer: h, then c; layers in order."""
+        """Widths for the manifest. State per layer: h, then c if there is one; layers in order."""
         top = self.cells[-1].hidden
         return Shapes(
             state=self.state_width,
-            top_first=self.state_width - 2 * top,
+            top_first=self.state_width - len(STATE_PARTS[self.kind]) * top,
             top=top,
             dense=DENSE_COUNT,
             side=SIDE_COUNT,
@@ -96,6 +106,7 @@ def random_weights(
     items_count: int,
     seed: int,
     *,
+    kind: str = "lstm",
     hidden: int = 50,
     layers: int = 2,
     item_width: int = 50,
@@ -114,15 +125,22 @@ def random_weights(
     item[0] = 0
     head = len(HEAD_FEATURES)
     widths = [item_width, *[hidden] * (layers - 1)]
+    gates = len(GATES[kind]) * hidden
+
+    def draw_cell(width: int) -> Cell:
+        return Cell(
+            draw(width, gates),
+            draw(hidden, gates),
+            draw(gates),
+            draw(gates) if kind == "gru" else None,
+        )
+
     return Weights(
         item=3 * item,
         side=draw(rows["side"], side_width),
         mix=draw(SIDE_COUNT * side_width + DENSE_COUNT, item_width),
         mix_bias=draw(item_width),
-        cells=[
-            Cell(draw(width, 4 * hidden), draw(hidden, 4 * hidden), draw(4 * hidden))
-            for width in widths
-        ],
+        cells=[draw_cell(width) for width in widths],
         head_mean=np.zeros(head, np.float32),
         head_std=np.ones(head, np.float32),
         context=draw(rows["contexts"], context_width),
@@ -132,4 +150,5 @@ def random_weights(
         out_bias=draw(OUTPUTS),
         item_out=16 * item[1 : 1 + items_count],
         project=None if hidden == item_width else draw(hidden, item_width),
+        kind=kind,
     )

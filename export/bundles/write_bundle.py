@@ -5,8 +5,6 @@ reference in double precision, so that loading the bundle checks ONNX Runtime ag
 """
 
 import hashlib
-import io
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +16,7 @@ import numpy.typing as npt
 from export.bundles import reference
 from export.bundles.to_onnx import to_onnx
 from export.bundles.weights import Weights
+from export.dataset.packing import pack_arrays
 from stream.core.layout import ACTIONS, LAYOUT_VERSION, STEP
 from stream.model.bundle import GOLDEN_FORM, load_bundle, tables_of
 from stream.model.contexts import context_ids
@@ -31,7 +30,6 @@ from stream.model.vocabulary import CONTEXT_FIELDS, Texts, Vocabulary, hash_32, 
 GOLDEN_ROWS: Final = 24
 GOLDEN_ITEMS: Final = 10
 TOLERANCE: Final = 1e-4
-_ZIP_TIME: Final = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ def write_bundle(folder: Path, weights: Weights, texts: Texts, about: About) -> 
     contents = to_onnx(weights)
     contents["vocabulary.json"] = msgspec.json.encode(texts)
     vocabulary = read_vocabulary(contents["vocabulary.json"])
-    contents["golden.npz"] = _pack(golden_batch(weights, vocabulary))
+    contents["golden.npz"] = pack_arrays(golden_batch(weights, vocabulary))
     manifest = Manifest(
         format=FORMAT,
         name=about.name,
@@ -154,14 +152,3 @@ def _golden_contexts(vocabulary: Vocabulary, rng: np.random.Generator) -> npt.ND
         hashes = [0, 99, *(hash_32(text) for text in getattr(vocabulary.texts, name))]
         context[:, field] = rng.choice(np.array(hashes, np.uint32), GOLDEN_ROWS)
     return context
-
-
-def _pack(arrays: dict[str, npt.NDArray[Any]]) -> bytes:
-    """Write an npz without the wall clock in it, which numpy.savez would put there."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, array in arrays.items():
-            data = io.BytesIO()
-            np.lib.format.write_array(data, array, allow_pickle=False)
-            file.writestr(zipfile.ZipInfo(f"{name}.npy", _ZIP_TIME), data.getvalue())
-    return out.getvalue()

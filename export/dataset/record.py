@@ -1,16 +1,18 @@
 """A scorer that remembers what it was asked: how training data is cut, and how it is scored.
 
 Rules of the room: training cuts sequences as serving does because serving cuts them: the engine
-runs over a log, and its plans are kept. A *sequence* is what the model would run from zero state
-without a break: its steps, and the rows scored along it.
+runs over a log, and its plans are kept, one engine a partition. A *sequence* is what the model
+would run from zero state without a break: its steps, and the rows scored along it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from export.dataset.shop_log import ShopLog, batches
+from export.dataset.event_log import EventLog, batches
 from stream.core.config import EngineConfig
 from stream.core.engine import Engine
 from stream.core.layout import EVENT_TYPES, HAZARD_BINS, Outcome, Records
@@ -36,7 +38,10 @@ class Recorded:
     user: Integers  # (B,) number of the user in the log
     event_type: Integers  # (B,) of the event
     item: npt.NDArray[np.uint64]  # (B,) of the event's first step; 0: none
+    event: Integers  # (B,) index of the event in the log
     scores: Scores  # (B,)
+    outcome: npt.NDArray[np.uint8]  # (n,) layout.Outcome of every event of the log
+    reason: npt.NDArray[np.uint8]  # (n,) layout.Reason of the dead-lettered; else 0
 
 
 class RecordingScorer:
@@ -99,23 +104,40 @@ def _empty(rows: int) -> Scores:
     )
 
 
-def record(log: ShopLog, config: EngineConfig, inner: Scorer | None = None) -> Recorded:
-    """Run an engine over a log and keep its plans, and the scores of the inner scorer."""
+def record(
+    log: EventLog, config: EngineConfig, inner: Scorer | None = None, cuts: Sequence[int] = ()
+) -> Recorded:
+    """Run engines over a log and keep their plans, and the scores of the inner scorer.
+
+    At each of `cuts` (indices of events) kept states are dropped, as at a swap of the model: a
+    sequence has scored rows on one side only. Raises ValueError where no event is scored.
+    """
     scorer = RecordingScorer(inner)
-    engine = Engine(config, 0)
-    scorer.open(0, config.hidden_users_max)
-    rows, users, types, items = [], [], [], []
-    first_event = 0
-    for batch in batches(log):
-        settled = engine.run(batch, lambda plan: scorer.score(0, plan))
+    engine, partition = Engine(config, 0), -1
+    rows, users, types, items, places = [], [], [], [], []
+    outcomes = np.zeros((2, len(log.events)), np.uint8)
+    for piece in batches(log, cuts=cuts):
+        if piece.partition != partition:
+            if partition >= 0:
+                scorer.close(partition)
+            partition = piece.partition
+            engine = Engine(config, partition)
+            scorer.open(partition, config.hidden_users_max)
+        if piece.first in cuts:
+            engine.drop_hidden()
+        settled = engine.run(piece.batch, partial(scorer.score, partition))
         done = np.concatenate([part.rows for part in settled])
-        events = log.events[first_event : first_event + len(batch.events)]
-        first_event += len(events)
+        last = piece.first + len(done)
+        events = log.events[piece.first : last]
+        outcomes[:, piece.first : last] = done["outcome"], done["reason"]
         scored = done["outcome"] == Outcome.PREDICTED
         rows.append(done[scored])
         users.append(events["user"][scored].astype(np.int64))
         types.append(events["event_type"][scored].astype(np.int64))
         items.append(log.steps["item"][events["step_first"][scored]])
+        places.append(piece.first + np.flatnonzero(scored))
+    if not any(map(len, rows)):
+        raise ValueError(f"none of {len(log.events)} events was scored")
     starts = np.cumsum([0, *(len(plan.steps) for plan in scorer.plans)])[:-1]
     at = np.concatenate(
         [start + plan.row_step for start, plan in zip(starts, scorer.plans, strict=True)]
@@ -136,6 +158,9 @@ def record(log: ShopLog, config: EngineConfig, inner: Scorer | None = None) -> R
         user=np.concatenate(users),
         event_type=np.concatenate(types),
         item=np.concatenate(items),
+        event=np.concatenate(places),
+        outcome=outcomes[0],
+        reason=outcomes[1],
         scores=Scores(
             *(
                 np.concatenate([getattr(part, name) for part in scorer.scores])

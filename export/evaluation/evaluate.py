@@ -7,6 +7,7 @@ measure, the same rows for all.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +18,8 @@ from export.dataset.labels import Labels, labels_of
 from export.dataset.record import Integers, Recorded, record
 from export.dataset.shop_log import shop_log
 from export.dataset.training_set import item_indices
-from export.evaluation import measures
+from export.evaluation import classes, probabilities, ranking
+from export.evaluation.silence import silent_rows, stays_silent
 from stream.core.config import DAY_MS, EngineConfig
 from stream.core.layout import EVENT_TYPES
 from stream.core.plan import Scorer
@@ -31,7 +33,12 @@ CANDIDATES: Final = 64  # a baseline's list before recent items are left out
 SILENCES_MS: Final = (DAY_MS, 3 * DAY_MS)  # at which churn is asked
 
 Doubles = npt.NDArray[np.float64]
+Say = Callable[[str], None]
 Table = dict[str, dict[str, dict[str, float]]]  # question -> answerer -> measure -> value
+
+
+class Unanswered(Exception):  # noqa: N818  # an outcome, not an error
+    """The rows do not say enough to ask the question of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +69,33 @@ def evaluate(
     graphs = open_graphs(bundle, "cpu")
     held = make_run(bundle, seed, users, config, OnnxScorer(bundle, graphs, TOP))
     every = make_run(bundle, seed, users, _without_exclusion(config), OnnxScorer(bundle, graphs))
+    tables = tables_of(bundle, learned, held, every)
+    return {"seed": seed, "users": users, "rows": len(held.item), "tables": tables}
+
+
+def tables_of(bundle: Bundle, learned: Run, held: Run, every: Run) -> Table:
+    """Compare a bundle's answers with the baselines, fitted on `learned`, on the rows of `held`.
+
+    `every` are the same rows, the user's recent items not left out of the lists. A question that
+    the rows do not answer both ways is left out.
+    """
     rows = bundle.vocabulary.items_count + 1
-    tables: Table = {
-        "next item, P@10": _next_item(learned, every, rows, leave_out=False),
-        "next item new to the user, P@10": _next_item(learned, held, rows, leave_out=True),
-        "next event": _next_event(learned, held),
-        f"purchase within {bundle.purchase_horizon}": _purchase(learned, held),
+    asked: dict[str, Callable[[], dict[str, dict[str, float]]]] = {
+        "next item, P@10": lambda: _next_item(learned, every, rows, leave_out=False),
+        "next item new to the user, P@10": lambda: _next_item(learned, held, rows, leave_out=True),
+        "next event": lambda: _next_event(learned, held),
+        f"purchase within {bundle.purchase_horizon}": lambda: _purchase(learned, held),
     }
     for silence_ms in SILENCES_MS:
         name = f"silent for 7 days more after {silence_ms // DAY_MS} d of silence"
-        tables[name] = _churn(learned, held, bundle, silence_ms)
-    return {"seed": seed, "users": users, "rows": len(held.item), "tables": tables}
+        asked[name] = partial(_churn, learned, held, bundle, silence_ms)
+    tables: Table = {}
+    for name, answer in asked.items():
+        try:
+            tables[name] = answer()
+        except Unanswered:
+            continue
+    return tables
 
 
 def engine_config(bundle: Bundle, users: int) -> EngineConfig:
@@ -113,7 +136,9 @@ def beats(table: dict[str, dict[str, float]], measure: str, others: list[str]) -
 
 def render(result: dict[str, Any]) -> str:
     """Lay the tables out as text."""
-    lines = [f"seed {result['seed']}, {result['users']} users, {result['rows']} rows (synthetic)"]
+    of = f"seed {result['seed']}" if "seed" in result else f"{result['split']} split"
+    made = "" if result.get("synthetic", True) is False else " (synthetic)"
+    lines = [f"{of}, {result['users']} users, {result['rows']} rows{made}"]
     for question, answers in result["tables"].items():
         names = list(next(iter(answers.values())))
         lines += ["", f"{question:<52}" + "".join(f"{name:>10}" for name in names)]
@@ -137,6 +162,8 @@ def _next_item(
     target = run.next_item
     asked = (target > 0) & (run.recorded.rows["late"] == 0)
     asked &= ~(recent == target[:, None]).any(axis=1)
+    if not asked.any():
+        raise Unanswered
     last = items.last_items(run.recorded, run.item)
     learned_last = items.last_items(learned.recorded, learned.item)
     popular = items.popularity(learned.next_item, rows, CANDIDATES)
@@ -149,7 +176,7 @@ def _next_item(
     if not leave_out:
         lists["last item again"] = last[asked, None]
     return {
-        name: {"p_at_10": measures.hit_rate(made, target[asked])} for name, made in lists.items()
+        name: {"p_at_10": ranking.hit_rate(made, target[asked])} for name, made in lists.items()
     }
 
 
@@ -189,17 +216,18 @@ def _next_event(learned: Run, run: Run) -> dict[str, dict[str, float]]:
     chain = counts / counts.sum(axis=1, keepdims=True)
     asked = (run.labels.next_type >= 0) & (run.recorded.rows["late"] == 0)
     target = run.labels.next_type[asked]
+    if not len(target):
+        raise Unanswered
     base = counts.sum(axis=0) / counts.sum()
     answers = {
         "model": run.recorded.scores.next_event[asked],
         "first-order Markov": chain[run.recorded.event_type[asked]],
         "base rate": np.tile(base, (len(target), 1)),
     }
-    picked = np.arange(len(target))
     return {
         name: {
-            "accuracy": float((p.argmax(axis=1) == target).mean()),
-            "log_loss": float(-np.log(np.clip(p[picked, target], 1e-7, 1)).mean()),
+            "accuracy": classes.accuracy(classes.confusion(target, p.argmax(axis=1), types)),
+            "log_loss": float(classes.row_log_loss(p, target).mean()),
         }
         for name, p in answers.items()
     }
@@ -207,10 +235,12 @@ def _next_event(learned: Run, run: Run) -> dict[str, dict[str, float]]:
 
 def _purchase(learned: Run, run: Run) -> dict[str, dict[str, float]]:
     known = learned.labels.purchase >= 0
+    _need_both(learned.labels.purchase[known] == 1)
     columns = logistic.counts_columns(learned.recorded)[known]
     fitted = logistic.fit_logistic(columns, learned.labels.purchase[known])
     asked = (run.labels.purchase >= 0) & (run.recorded.rows["late"] == 0)
     label = run.labels.purchase[asked] == 1
+    _need_both(label)
     rate = float(learned.labels.purchase[known].mean())
     return _binary(
         {
@@ -228,10 +258,11 @@ def _churn(learned: Run, run: Run, bundle: Bundle, silence_ms: int) -> dict[str,
     horizon_ms = bundle.manifest.churn_horizon_ms
     asked, label = _silent(run, silence_ms, horizon_ms)
     fitted, fitted_label = _silent(learned, silence_ms, horizon_ms)
+    _need_both(label)
+    _need_both(fitted_label)
 
     def conditional(hazard: Doubles) -> Doubles:
-        after = gaps.survival(hazard, edges, silence_ms + horizon_ms)
-        return np.asarray(after / gaps.survival(hazard, edges, silence_ms))
+        return stays_silent(hazard, edges, silence_ms, horizon_ms)
 
     base = conditional(gaps.base_hazard(learned.labels)[None])
     ratio = np.log(silence_ms / run.gap_ms[asked])
@@ -247,17 +278,17 @@ def _churn(learned: Run, run: Run, bundle: Bundle, silence_ms: int) -> dict[str,
     )
 
 
-def _silent(
-    run: Run, silence_ms: int, horizon_ms: int
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-    """Rows after which the user was silent so long and the answer was seen; True: went on so."""
-    gap, seen = run.labels.gap_ms, run.labels.seen_ms
-    gap = np.where(gap < 0, 2**62, gap)
-    until = silence_ms + horizon_ms
-    rows = np.flatnonzero(
-        (gap >= silence_ms) & ((gap < until) | (seen >= until)) & (run.recorded.rows["late"] == 0)
-    )
-    return rows, gap[rows] >= until
+def _silent(run: Run, silence_ms: int, horizon_ms: int) -> tuple[Integers, npt.NDArray[np.bool_]]:
+    """Rows in time after which the user was silent so long; True: went on so."""
+    rows, stayed = silent_rows(run.labels, silence_ms, horizon_ms)
+    in_time = run.recorded.rows["late"][rows] == 0
+    return rows[in_time], stayed[in_time]
+
+
+def _need_both(label: npt.NDArray[np.bool_]) -> None:
+    """Raise Unanswered where one of the answers never comes."""
+    if not label.any() or label.all():
+        raise Unanswered
 
 
 def _binary(
@@ -265,9 +296,9 @@ def _binary(
 ) -> dict[str, dict[str, float]]:
     return {
         name: {
-            "roc_auc": measures.roc_auc(p, label),
-            "log_loss": measures.log_loss(p, label),
-            "brier": measures.brier(p, label),
+            "roc_auc": probabilities.roc_auc(p, label),
+            "log_loss": probabilities.log_loss(p, label),
+            "brier": probabilities.brier(p, label),
         }
         for name, p in answers.items()
     }

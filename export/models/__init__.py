@@ -5,7 +5,13 @@ from typing import Final
 
 from torch import nn
 
+from export.models.gru import GruCore
 from export.models.lstm import LstmCore
+from export.models.rnn import RnnCore
 
 # kind -> (input width, hidden width, layers) -> core. A new kind also needs its ONNX nodes.
-CORES: Final[dict[str, Callable[[int, int, int], nn.Module]]] = {"lstm": LstmCore}
+CORES: Final[dict[str, Callable[[int, int, int], nn.Module]]] = {
+    "lstm": LstmCore,
+    "gru": GruCore,
+    "rnn": RnnCore,
+}

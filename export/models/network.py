@@ -85,12 +85,16 @@ class Network(nn.Module):
         mask[0] = 0
         return rows * mask
 
+    def inputs(self, item_id: Tensor, side_id: Tensor, dense: Tensor) -> Tensor:
+        """(...), (..., 6), (..., 17) to the steps' inputs: (..., E)."""
+        item = INPUT_SCALE * functional.embedding(item_id, self.item_table())
+        side = self.side(side_id).flatten(-2)
+        out: Tensor = self.dropout(item) + self.mix(torch.cat([side, dense], dim=-1))
+        return out
+
     def tops(self, item_id: Tensor, side_id: Tensor, dense: Tensor) -> Tensor:
         """(T, B), (T, B, 6), (T, B, 17) to the top h: (T, B, H)."""
-        item = INPUT_SCALE * functional.embedding(item_id, self.item_table())
-        side = self.side(side_id).flatten(2)
-        x = self.dropout(item) + self.mix(torch.cat([side, dense], dim=2))
-        out: Tensor = self.core(x)
+        out: Tensor = self.core(self.inputs(item_id, side_id, dense))
         return out
 
     def rows(self, top: Tensor, head: Tensor, context_id: Tensor) -> Tensor:

@@ -46,15 +46,25 @@ def calibrate(logits: npt.NDArray[np.float32], labels: Labels, rows: Integers) -
     scale, shift = np.ones(OUTPUTS), np.zeros(OUTPUTS)
     answers = np.concatenate([labels.purchase[rows, None], labels.hazard[rows]], axis=1)
     for index in range(answers.shape[1]):
-        answer = answers[:, index]
-        known = answer >= 0
-        ones = int(answer[known].sum())
-        if known.sum() < LABELS_MIN or not CLASS_MIN <= ones <= known.sum() - CLASS_MIN:
-            continue
         column = _PURCHASE + index
-        fitted = fit_logistic(logits[known, column, None].astype(np.float64), answer[known])
-        if fitted.weights[0] <= 0:
-            continue  # a logit that says nothing: leave it to the bias of training
-        scale[column] = fitted.weights[0] / fitted.std[0]
-        shift[column] = fitted.weights[1] - fitted.weights[0] * fitted.mean[0] / fitted.std[0]
+        logit = logits[:, column].astype(np.float64)
+        scale[column], shift[column] = platt(logit, answers[:, index])
     return Calibration(scale, shift)
+
+
+def platt(logit: Doubles, answer: Integers) -> tuple[float, float]:
+    """Fit scale and shift of one logit (B,); answers that are negative are unknown.
+
+    (1, 0) where there are too few answers: leave it as trained. The scale is never negative: of a
+    logit that says nothing, or the contrary, the share of the answers is all that is left.
+    """
+    known = answer >= 0
+    ones = int(answer[known].sum())
+    if known.sum() < LABELS_MIN or not CLASS_MIN <= ones <= known.sum() - CLASS_MIN:
+        return 1.0, 0.0
+    fitted = fit_logistic(logit[known, None], answer[known])
+    if fitted.weights[0] <= 0:
+        share = ones / int(known.sum())
+        return 0.0, float(np.log(share) - np.log1p(-share))
+    scale = float(fitted.weights[0] / fitted.std[0])
+    return scale, float(fitted.weights[1] - scale * fitted.mean[0])

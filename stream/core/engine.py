@@ -8,7 +8,7 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from stream.core.due import DueIndex
 from stream.core.forgotten import Forgotten
 from stream.core.layout import AlertState, Level, Records
 from stream.core.plan import Plan, Scores
+from stream.core.rebuild import plan_rebuilds, pool_rows
 from stream.core.results import ALERT, Applied, Batch, Settled
 from stream.core.settle import settle_rows, sweep_users
 from stream.core.state import State, grown, link_newest, new_state
@@ -150,6 +151,40 @@ class Engine:
             keys += swept_keys
         alerts["key"] = np.arange(len(alerts))
         return Settled(applied.rows, churn, scores, alerts, keys)
+
+    # -- another model
+
+    def pool_rows(self, wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+        """Name those of the wanted pool rows (P,) that a user owns, most recently active first."""
+        return pool_rows(self.state, wanted)
+
+    def plan_rebuilds(self, rows: npt.NDArray[np.int32], refresh_steps: int) -> Plan:
+        """Plan the (h, c) of these pool rows from zero, for a model of the given L; no row scored.
+
+        Holds for all rows applied so far, settled or not. Cost 0.1 us a step.
+        """
+        return plan_rebuilds(self.state, rows, refresh_steps)
+
+    def change_model(self, refresh_steps: int, warm: npt.NDArray[np.bool_]) -> None:
+        """Plan for another model from the next row on. Only between settle and apply.
+
+        warm: (P,) True where the new model has the (h, c) of the pool row's owner; the others lose
+        their row, and are rebuilt from the window at their next event. Raises ValueError where
+        2 L does not fit the window.
+        """
+        if self._pending:
+            raise RuntimeError(f"partition {self.partition}: another model before settle")
+        state = self.state
+        cold = np.flatnonzero((state.pool_owner >= 0) & ~warm)
+        state.hidden_row[state.pool_owner[cold]] = -1
+        state.pool_owner[cold] = -1
+        if refresh_steps != self.config.refresh_steps:
+            config = replace(self.config, refresh_steps=refresh_steps)
+            self.config = config
+            self._apply_rules = self._apply_rules._replace(refresh_steps=refresh_steps)
+            self._work = new_work(
+                self._rows_max, config.window_steps, refresh_steps, config.exclude_recent
+            )
 
     # -- the changelog
 

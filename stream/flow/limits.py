@@ -18,3 +18,7 @@ class FlowLimits:
     batch_deadline_s: float
     dead_letters_per_minute_max: int
     hidden_users_max: int
+    model_warm_ms: float  # a candidate's rebuilding between two batches
+    model_warm_share: float  # of a batch's users: from here a candidate is promoted
+    model_warm_s_max: float  # after which it is promoted as it is
+    model_shadow_share: float  # of batches that a shadow scores too

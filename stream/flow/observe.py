@@ -18,6 +18,7 @@ WorkerState = Literal["starting", "rebalancing", "restoring", "running", "draini
 Eviction = Literal["capacity", "ttl", "forgotten"]
 InferenceFailure = Literal["cuda", "other"]
 ReloadOutcome = Literal["swapped", "refused"]
+Purpose = Literal["promotion", "shadow"]
 ProduceError = Literal["retriable", "fatal", "too_large", "timeout"]
 
 STAGES: Final[tuple[str, ...]] = get_args(Stage)
@@ -26,6 +27,7 @@ WORKER_STATES: Final[tuple[str, ...]] = get_args(WorkerState)
 EVICTIONS: Final[tuple[str, ...]] = get_args(Eviction)
 INFERENCE_FAILURES: Final[tuple[str, ...]] = get_args(InferenceFailure)
 RELOAD_OUTCOMES: Final[tuple[str, ...]] = get_args(ReloadOutcome)
+PURPOSES: Final[tuple[str, ...]] = get_args(Purpose)
 PRODUCE_ERRORS: Final[tuple[str, ...]] = get_args(ProduceError)
 
 
@@ -107,6 +109,28 @@ class Observer(Protocol):
 
     def model_reload(self, outcome: ReloadOutcome) -> None:
         """Count an attempt to swap the model."""
+
+    def model_behind(self, behind: bool) -> None:
+        """Set whether the control record names another model than the one that scores."""
+
+    def candidate(self, model: tuple[str, Purpose] | None, warm_share: float) -> None:
+        """Set the version beside the one that scores and what for, and how warm it is; None: none.
+
+        warm_share: of the users of the batches last looked at.
+        """
+
+    def promotion(self, seconds: float) -> None:
+        """Take the time for which batches waited for a change of the model."""
+
+    def shadow(
+        self,
+        agreement: npt.NDArray[np.float64],
+        purchase: npt.NDArray[np.float64],
+        next_event: npt.NDArray[np.float64],
+        active_s: float,
+        shadow_s: float,
+    ) -> None:
+        """Take a batch scored by both models: stream.flow.comparison, by row; seconds of each."""
 
     def worker(self, state: WorkerState) -> None:
         """Set what the worker is doing."""

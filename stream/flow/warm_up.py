@@ -84,6 +84,8 @@ def warm_up(
         partition = Partition(engine, buffers, order, {}, ROWS_MAX)
         try:
             _apply_all(partition, scorer, effects)
+            rows = engine.pool_rows(engine.state.pool_owner >= 0)
+            scorer.score(NUMBER, engine.plan_rebuilds(rows, config.refresh_steps))
         finally:
             scorer.close(NUMBER)
     effects.receipts(NUMBER, partition.receipts.take(partition.offset_next))

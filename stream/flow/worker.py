@@ -16,16 +16,18 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stream.core.plan import Scorer, Scores
+from stream.core.engine import Engine
+from stream.core.plan import Scores
 from stream.core.results import Applied, Settled
 from stream.flow.account import Account, Closing
 from stream.flow.buffer import TopicBuffer
-from stream.flow.effects import Effects, Latencies
 from stream.flow.gauges import Gauges
 from stream.flow.limits import FlowLimits
+from stream.flow.models import Models
 from stream.flow.observe import Observer
 from stream.flow.order import Order
 from stream.flow.partition import Partition, Taken
@@ -33,6 +35,9 @@ from stream.flow.ports import Chunk, Fetching
 from stream.flow.restore import Engines
 from stream.flow.stops import EngineError, StuckError, WorkerStopError
 from stream.wire.decode import Decoder
+
+if TYPE_CHECKING:
+    from stream.flow.effects import Latencies
 
 log = logging.getLogger(__name__)
 IDLE_WAIT_S = 0.002  # between two looks while rows wait for a topic
@@ -45,7 +50,7 @@ class Flight:
     partition: Partition
     taken: Taken
     applied: Applied
-    scores: "Future[Scores]"
+    scores: Future[Scores]
 
 
 class Worker:
@@ -56,9 +61,8 @@ class Worker:
         limits: FlowLimits,
         inputs: list[str],
         engines: Engines,
-        scorer: Scorer,
+        models: Models,
         decoder: Decoder,
-        effects: Effects,
         account: Account,
         fetching: Fetching,
         observer: Observer,
@@ -67,9 +71,8 @@ class Worker:
         self._limits = limits
         self._inputs = inputs
         self._engines = engines
-        self._scorer = scorer
+        self._models = models
         self._decoder = decoder
-        self._effects = effects
         self._account = account
         self._fetching = fetching
         self._observer = observer
@@ -85,7 +88,6 @@ class Worker:
         self._requests: deque[Callable[[], None]] = deque()
         self._wake = threading.Event()
         self._stopped = threading.Event()
-        self._scoring = ThreadPoolExecutor(1, "score")
         self._decoding = ThreadPoolExecutor(1, "decode")
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._revoked_at: float | None = None
@@ -102,8 +104,8 @@ class Worker:
         self._stopped.set()
         self._wake.set()
         self._thread.join(deadline_s)
-        for pool in (self._scoring, self._decoding):
-            pool.shutdown(wait=False, cancel_futures=True)
+        self._models.stop()
+        self._decoding.shutdown(wait=False, cancel_futures=True)
         self._account.stop()
 
     def on_chunk(self, chunk: Chunk) -> None:
@@ -204,7 +206,8 @@ class Worker:
 
     def _patience_s(self) -> float:
         """How long to wait for news: briefly while rows wait, else until a commit may be due."""
-        if self._account.committing or any(b.rows_front for b in self._buffers.values()):
+        waiting = self._account.committing or self._models.warming
+        if waiting or any(b.rows_front for b in self._buffers.values()):
             return IDLE_WAIT_S
         return max(IDLE_WAIT_S, min(0.1, self._limits.commit_interval_s / 4))
 
@@ -215,15 +218,24 @@ class Worker:
         self.busy_since = time.monotonic()
         taken = self._take()
         landed = self._land()
+        changing = self._models.due()
+        if changing:  # between two batches: all of the last one is told by the model that scored it
+            if landed is not None:
+                self._publish(*landed)
+            self._models.promote(self._engines_owned())
         closing = self._close_if_due()
         if taken is not None:
             self._launch(*taken)
-        if landed is not None:
+        if landed is not None and not changing:
             self._publish(*landed)
+        self._models.warm(self._engines_owned())
         if closing is not None:
             self._account.close(closing)
         self.busy_since = None
         return taken is not None or landed is not None
+
+    def _engines_owned(self) -> list[Engine]:
+        return [partition.engine for partition in self._partitions]
 
     def _is_full(self) -> bool:
         rows = sum(partition.rows_open for partition in self._partitions)
@@ -262,15 +274,8 @@ class Worker:
         applied = partition.engine.apply(taken.batch, taken.first)
         partition.note_applied(taken, applied)
         self._observer.stage("state", time.monotonic() - began)
-        scores = self._scoring.submit(self._score, partition.number, applied)
+        scores = self._models.score(partition.number, applied)
         self._flight = Flight(partition, taken, applied, scores)
-
-    def _score(self, number: int, applied: Applied) -> Scores:
-        began = time.monotonic()
-        scores = self._scorer.score(number, applied.plan)
-        self._observer.stage("inference", time.monotonic() - began)
-        self._observer.inference(len(applied.scored), len(applied.plan.steps), 0)
-        return scores
 
     def _land(self) -> tuple[Flight, Settled] | None:
         """Wait for the scores of the batch in flight and settle it."""
@@ -296,7 +301,8 @@ class Worker:
         """Encode and send what settled rows say."""
         began = time.monotonic()
         now_ms = time.time_ns() // 1_000_000
-        outputs = self._effects.of_rows(flight.partition, flight.taken, settled, now_ms)
+        effects = self._models.serving.effects
+        outputs = effects.of_rows(flight.partition, flight.taken, settled, now_ms)
         encoded = time.monotonic()
         for output in outputs:
             self._account.publish(output)
@@ -325,7 +331,7 @@ class Worker:
     def _closing(self) -> Closing:
         self._committed_at = time.monotonic()
         latencies, self._latencies = self._latencies, []
-        return self._effects.closing(self._partitions, latencies)
+        return self._models.serving.effects.closing(self._partitions, latencies)
 
     def _note_finished(self, wait: bool) -> None:
         finished = self._account.finished(wait)
@@ -366,7 +372,7 @@ class Worker:
             outcomes = {} if header is None else header.outcomes
             dead_max = self._limits.dead_letters_per_minute_max
             partitions.append(Partition(engine, mine, order, outcomes, dead_max))
-            self._scorer.open(number, self._limits.hidden_users_max)
+            self._models.open(engine)
             buffers.update({(buffer.name, number): buffer for buffer in mine})
         self._partitions = partitions
         self._buffers = buffers
@@ -386,7 +392,7 @@ class Worker:
             self._fetching.release(*place)
         self._full.clear()
         for partition in self._partitions:
-            self._scorer.close(partition.number)
+            self._models.close(partition.number)
         self._partitions = []
         self._buffers = {}
         self._observer.partitions(())

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stream.core.plan import Plan
 from stream.model.bundle import Bundle
 from stream.model.contexts import context_ids
 from stream.model.graphs import Graphs
@@ -95,3 +96,22 @@ def run_golden(bundle: Bundle, graphs: Graphs) -> dict[str, npt.NDArray[Any]]:
         "hazard": hazard,
         "item_scores": score,
     }
+
+
+def golden_plan(bundle: Bundle) -> Plan:
+    """Plan the golden steps as users of one step each, so that any model may run them."""
+    golden = bundle.golden
+    rows = len(golden["steps"])
+    order, none = np.arange(rows, dtype=np.int32), np.full(rows, -1, np.int32)
+    return Plan(
+        steps=golden["steps"],
+        gap_ms=np.full(rows, -1, np.int64),
+        segment=order,
+        wave=np.zeros(rows, np.int32),
+        pool_in=none,
+        pool_out=none,
+        row_step=order,
+        head=golden["head"],
+        context=golden["context"],
+        recent=np.zeros((rows, 0), np.uint64),
+    )

@@ -53,7 +53,7 @@ class Shapes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     items: int  # V
 
 
-class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Where the weights come from."""
 
     synthetic: bool  # true: invented data, says nothing about a real shop
@@ -63,6 +63,7 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     users: int
     events: int
     rows: int
+    until_ms: int = 0  # event time up to which data were looked at, validation and test included
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -35,14 +35,22 @@ class GuardedGraphs:
 
     failures: runs that the device failed, each rerun on the CPU; 0 or 1, since it stays there.
     reason: why the device is not in use, empty when it is or was not asked for.
+    on_failure: called when the device fails, on the thread of the run.
     """
 
-    def __init__(self, device: Graphs | None, spare: Graphs, reason: str = "") -> None:
+    def __init__(
+        self,
+        device: Graphs | None,
+        spare: Graphs,
+        reason: str = "",
+        on_failure: Callable[[], None] = lambda: None,
+    ) -> None:
         self._device = device
         self._spare = spare
         self.degraded = False
         self.failures = 0
         self.reason = reason
+        self._on_failure = on_failure
 
     @property
     def provider(self) -> str:
@@ -91,6 +99,7 @@ class GuardedGraphs:
         self.degraded = True
         self.failures += 1
         self.reason = f"cuda failed: {error}"
+        self._on_failure()
         return self._spare
 
 
@@ -99,10 +108,12 @@ def open_graphs(
     policy: str = "prefer",
     threads: int = 1,
     open_device: Callable[[Bundle, int], Graphs] | None = None,
+    on_failure: Callable[[], None] = lambda: None,
 ) -> GuardedGraphs:
     """Open a bundle as the policy says, golden batch run. Raises ProviderError, BundleError.
 
-    `prefer` without a working device runs on the CPU; `reason` says why.
+    `prefer` without a working device runs on the CPU; `reason` says why. `on_failure` is called
+    when the device fails later on.
     """
     if policy not in POLICIES:
         raise ProviderError(f"provider {policy!r}: one of {', '.join(POLICIES)}")
@@ -117,7 +128,7 @@ def open_graphs(
         if policy == "require":
             raise ProviderError(f"provider require: {error}") from error
         return GuardedGraphs(None, spare, reason=str(error))
-    return GuardedGraphs(device, spare)
+    return GuardedGraphs(device, spare, on_failure=on_failure)
 
 
 def open_cuda(bundle: Bundle, threads: int) -> Graphs:

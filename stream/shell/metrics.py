@@ -18,10 +18,12 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from stream.core.layout import NEVER_MS, TOPICS, Level, Outcome, Reason, Records
 from stream.flow.observe import (
+    PURPOSES,
     CommitOutcome,
     Eviction,
     InferenceFailure,
     ProduceError,
+    Purpose,
     ReloadOutcome,
     Stage,
     WorkerState,
@@ -231,6 +233,36 @@ class Metrics:
     def model_reload(self, outcome: ReloadOutcome) -> None:
         """Count an attempt to swap the model."""
         self.series.add("model_reloads_total", (outcome,), 1)
+
+    def model_behind(self, behind: bool) -> None:
+        """Set whether the control record names another model than the one that scores."""
+        self.series.set("model_behind", (), float(behind))
+
+    def candidate(self, model: tuple[str, Purpose] | None, warm_share: float) -> None:
+        """Set the model beside the one that scores, what for, and how warm it is."""
+        self.series.set("candidate_warm_ratio", (), warm_share)
+        for purpose in PURPOSES:
+            named = model is not None and model[1] == purpose
+            self.series.set("candidate", (purpose,), float(named))
+
+    def promotion(self, seconds: float) -> None:
+        """Take the time for which batches waited for a change of the model."""
+        self.series.observe("promotion_duration_seconds", (), np.array([seconds], np.float64))
+
+    def shadow(
+        self,
+        agreement: npt.NDArray[np.float64],
+        purchase: npt.NDArray[np.float64],
+        next_event: npt.NDArray[np.float64],
+        active_s: float,
+        shadow_s: float,
+    ) -> None:
+        """Take how far a shadow agrees with the model that scores, and what both took."""
+        self.series.observe("shadow_agreement_ratio", (), agreement)
+        self.series.observe("shadow_purchase_difference", (), purchase)
+        self.series.observe("shadow_next_event_divergence", (), next_event)
+        self.series.add("shadow_scoring_seconds_total", ("active",), active_s)
+        self.series.add("shadow_scoring_seconds_total", ("shadow",), shadow_s)
 
     def worker(self, state: WorkerState) -> None:
         """Set what the worker is doing."""

@@ -17,6 +17,7 @@ from stream.flow.observe import (
     EVICTIONS,
     INFERENCE_FAILURES,
     PRODUCE_ERRORS,
+    PURPOSES,
     RELOAD_OUTCOMES,
     STAGES,
     WORKER_STATES,
@@ -62,6 +63,7 @@ SCORE: Final = (
     0.95,
     1.0,
 )  # 0.5, 0.7, 0.9: churn
+DIFFERENCE: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 class Metric(NamedTuple):
@@ -195,6 +197,40 @@ METRICS: Final = (
         *("inference", "model_reloads_total", "attempts"),
         "Attempts to swap the model.",
         outcome=RELOAD_OUTCOMES,
+    ),
+    _gauge(
+        *("inference", "model_behind", "1"),
+        "1 while the control topic names another model than the one that scores.",
+    ),
+    _gauge(
+        *("inference", "candidate", "1"),
+        "1 while a model runs beside the one that scores, by what for.",
+        purpose=PURPOSES,
+    ),
+    _gauge(
+        *("inference", "candidate_warm_ratio", "ratio"),
+        "Share of the last batches' users whose state the candidate has.",
+    ),
+    _histogram(
+        *("inference", "promotion_duration_seconds", "seconds", STAGE_S),
+        "Time for which batches waited while the model was changed.",
+    ),
+    _histogram(
+        *("inference", "shadow_agreement_ratio", "ratio", SCORE),
+        "By prediction: share of the item list that the shadow's list has too.",
+    ),
+    _histogram(
+        *("inference", "shadow_purchase_difference", "ratio", DIFFERENCE),
+        "By prediction: difference of the purchase probability, shadow against active.",
+    ),
+    _histogram(
+        *("inference", "shadow_next_event_divergence", "nats", DIFFERENCE),
+        "By prediction: Kullback-Leibler divergence of the next event, from active to shadow.",
+    ),
+    _counter(
+        *("inference", "shadow_scoring_seconds_total", "seconds"),
+        "Time that each took for the batches that both scored; their ratio is the shadow's cost.",
+        model=("active", "shadow"),
     ),
     _counter(
         *("outputs", "predictions_total", "predictions"),

@@ -140,6 +140,7 @@ def encode_receipts(
             offset_next=after,
             predicted=count - len(some),
             exceptions=_exceptions(topic_names, topic, rows[some]),
+            exception_seqs=rows["partition_seq"][some].tolist(),
         )
         messages.append(Message(key, _encode(receipt)))
     return messages

@@ -59,6 +59,7 @@ TABLE: Final = (
             ("delete.retention.ms", str(DAY_MS)),
         ),
     ),
+    Topic("model-control", "model name", "operator", "compact"),
 )
 
 INPUTS: Final = ("clicks", "searches", "purchases")
@@ -67,3 +68,4 @@ ALERTS: Final = "churn-alerts"
 DEAD_LETTERS: Final = "dead-letters"
 RECEIPTS: Final = "intake-receipts"
 STATE: Final = "user-state"
+CONTROL: Final = "model-control"

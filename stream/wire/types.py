@@ -234,6 +234,7 @@ class IntakeReceipt(Struct, gc=False):
             " where that is another."
         ),
     ]
+    exception_seqs: Annotated[list[int], _said("partition_seq of each exception, as they stand.")]
 
 
 class DeadLetterHeaders(Struct, gc=False, rename=None):
@@ -265,10 +266,32 @@ class DeadLetterHeaders(Struct, gc=False, rename=None):
     truncated: Annotated[Literal["true", "false"], _said("true: the value was cut.")]
 
 
+Version = Annotated[
+    str,
+    Meta(
+        description="model_version of a bundle, and the name of its folder.",
+        pattern="^[A-Za-z0-9_][A-Za-z0-9._-]*$",
+        max_length=TEXT_BYTES_MAX,
+    ),
+]
+
+
+class ModelControl(Struct, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """Which model serves. Topic `model-control`, key = model; the last record counts."""
+
+    model: Annotated[str, _said("Setting `model_name` of the workers that follow it.")]
+    active: Version
+    previous: Annotated[Version | None, _said("What was active before: for a rollback.")] = None
+    shadow: Annotated[Version | None, _said("Scored beside the active one, not told.")] = None
+    issued_at: EpochMs
+    issued_by: Annotated[str, _said("Who wrote it: user and machine.")]
+
+
 EVENTS: Final = {"click": Click, "search": Search, "purchase": Purchase, "user-forget": UserForget}
 OUTPUTS: Final = {
     "prediction": Prediction,
     "churn-alert": ChurnAlert,
     "intake-receipt": IntakeReceipt,
     "dead-letter-headers": DeadLetterHeaders,
+    "model-control": ModelControl,
 }

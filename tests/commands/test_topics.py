@@ -30,7 +30,7 @@ def test_apply_creates_what_the_contract_says(on_broker, kafka, topic_prefix):
     result = on_broker("topics", "apply", "--set", "partitions=3")
     assert result.exit_code == 0
     assert f"created {topic_prefix}clicks: 3 partitions" in result.stdout
-    assert result.stdout.splitlines()[-1] == "8 topics, 8 changes"
+    assert result.stdout.splitlines()[-1] == "9 topics, 9 changes"
     cluster = AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=10)
     for topic in TABLE:
         assert len(cluster.topics[topic_prefix + topic.name].partitions) == 3
@@ -42,7 +42,7 @@ def test_apply_creates_what_the_contract_says(on_broker, kafka, topic_prefix):
     assert clicks["retention.ms"] == str(7 * DAY_MS)
     assert clicks["max.message.bytes"] == str(4 << 20)
     again = on_broker("topics", "apply", "--set", "partitions=3")
-    assert again.stdout == "8 topics, 0 changes\n"
+    assert again.stdout == "9 topics, 0 changes\n"
     described = on_broker("topics", "describe", "--set", "partitions=3")
     assert described.exit_code == 0
     assert f"{topic_prefix}churn-alerts" in described.stdout

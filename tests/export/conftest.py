@@ -2,8 +2,9 @@
 
 import pytest
 
+from export.dataset.event_log import EventLog
 from export.dataset.record import Recorded, record
-from export.dataset.shop_log import ShopLog, shop_log
+from export.dataset.shop_log import shop_log
 from stream.core.config import EngineConfig
 from stream.local.shop import Shop
 
@@ -11,10 +12,10 @@ CONFIG = EngineConfig(window_steps=8, refresh_steps=4, hidden_users_max=100)
 
 
 @pytest.fixture(scope="session")
-def log() -> ShopLog:
+def log() -> EventLog:
     return shop_log(Shop(5, 60, items=200, days=20))
 
 
 @pytest.fixture(scope="session")
-def recorded(log: ShopLog) -> Recorded:
+def recorded(log: EventLog) -> Recorded:
     return record(log, CONFIG)

@@ -1,4 +1,4 @@
-"""Baselines and measures against hand-made cases and scikit-learn."""
+"""Baselines against hand-made cases and scikit-learn."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ import pytest
 from export.baselines import gaps, logistic
 from export.baselines import items as item_lists
 from export.dataset.labels import Labels
-from export.evaluation import measures
 
 ZEROS = np.zeros(0, np.int64)
 
@@ -58,20 +57,3 @@ def test_base_hazard_counts_those_at_risk() -> None:
 )
 def test_survival_is_linear_in_its_logarithm(silence: float, expected: float) -> None:
     assert gaps.survival(np.array([[0.5, 0.2]]), (10, 20), silence)[0] == pytest.approx(expected)
-
-
-def test_auc_counts_ties_half() -> None:
-    label = np.array([False, False, True, True])
-    assert measures.roc_auc(np.array([0.1, 0.2, 0.3, 0.4]), label) == 1
-    assert measures.roc_auc(np.array([0.4, 0.3, 0.2, 0.1]), label) == 0
-    assert measures.roc_auc(np.array([0.5, 0.5, 0.5, 0.5]), label) == 0.5
-    assert measures.roc_auc(np.array([0.1, 0.3, 0.3, 0.4]), label) == 0.875
-    with pytest.raises(ValueError, match="0 positives"):
-        measures.roc_auc(np.array([0.1]), np.array([False]))
-
-
-def test_other_measures() -> None:
-    label = np.array([True, False])
-    assert measures.log_loss(np.array([0.5, 0.5]), label) == pytest.approx(np.log(2))
-    assert measures.brier(np.array([0.8, 0.4]), label) == pytest.approx((0.04 + 0.16) / 2)
-    assert measures.hit_rate(np.array([[1, 2], [3, 4]]), np.array([2, 5])) == 0.5

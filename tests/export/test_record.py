@@ -4,14 +4,14 @@ from collections import defaultdict
 
 import numpy as np
 
+from export.dataset.event_log import EventLog, batches
 from export.dataset.record import Recorded, record
-from export.dataset.shop_log import ShopLog, batches
 from stream.core.layout import Outcome, Reason
 from stream.core.window import scored_steps
 from tests.export.conftest import CONFIG
 
 
-def test_the_log_is_merged_by_event_time(log: ShopLog) -> None:
+def test_the_log_is_merged_by_event_time(log: EventLog) -> None:
     events = log.events
     for topic in range(3):
         offsets = events["offset"][events["topic"] == topic]
@@ -19,10 +19,10 @@ def test_the_log_is_merged_by_event_time(log: ShopLog) -> None:
     good = events["time_ms"][events["reason"] == Reason.NONE]
     late = np.mean(good < np.maximum.accumulate(np.where(good < log.end_ms, good, 0)))
     assert late < 0.05, "an event from the future must not hold its topic back"
-    assert sum(len(batch.events) for batch in batches(log, 100)) == len(events)
+    assert sum(len(piece.batch.events) for piece in batches(log, 100)) == len(events)
 
 
-def test_most_events_are_predicted(log: ShopLog, recorded: Recorded) -> None:
+def test_most_events_are_predicted(log: EventLog, recorded: Recorded) -> None:
     assert len(recorded.rows) > 0.9 * len(log.events)
     assert np.all(recorded.rows["outcome"] == Outcome.PREDICTED)
     assert np.array_equal(recorded.rows["partition_seq"], np.sort(recorded.rows["partition_seq"]))
@@ -61,12 +61,12 @@ def test_the_items_of_the_window_are_named_exactly(recorded: Recorded) -> None:
     assert (recorded.recent == recorded.item[:, None]).any(axis=1)[asked].all()
 
 
-def test_batches_do_not_matter(log: ShopLog, recorded: Recorded) -> None:
+def test_batches_do_not_matter(log: EventLog, recorded: Recorded) -> None:
     """Cut small, states are carried between plans; the sequences are the same."""
     import export.dataset.record as room  # noqa: PLC0415
 
     small = room.batches
-    room.batches = lambda whole: batches(whole, 97)  # type: ignore[assignment]
+    room.batches = lambda whole, cuts: batches(whole, 97, cuts)  # type: ignore[assignment]
     try:
         again = record(log, CONFIG)
     finally:

@@ -5,8 +5,8 @@ import secrets
 import numpy as np
 import pytest
 
+from export.dataset.event_log import EventLog
 from export.dataset.record import record
-from export.dataset.shop_log import ShopLog
 from export.evaluation.evaluate import beats, evaluate, render
 from stream.core.config import EngineConfig
 from stream.core.plan import Scores
@@ -50,13 +50,13 @@ def test_its_own_seed_is_no_test(bundle: Bundle) -> None:
         evaluate(bundle, bundle.manifest.training.seed, 10)
 
 
-def scores(bundle: Bundle, log: ShopLog) -> Scores:
+def scores(bundle: Bundle, log: EventLog) -> Scores:
     """Run a log through an engine with the shipped bundle."""
     scorer = OnnxScorer(bundle, open_graphs(bundle, "cpu"))
     return record(log, EngineConfig(hidden_users_max=1000), scorer).scores
 
 
-def shuffled(log: ShopLog, seed: int) -> ShopLog:
+def shuffled(log: EventLog, seed: int) -> EventLog:
     """Let each user's events change places, their times staying where they are.
 
     Steps move with their events; counts per user and type, and all times, are the same.
@@ -68,10 +68,10 @@ def shuffled(log: ShopLog, seed: int) -> ShopLog:
         clicks = mine[(events["event_type"][mine] == 0)]
         items = steps["item"][events["step_first"][clicks]].copy()
         steps["item"][events["step_first"][clicks]] = rng.permutation(items)
-    return ShopLog(events, steps, log.users, log.end_ms)
+    return EventLog(events, steps, log.users, log.end_ms)
 
 
-def test_shuffling_a_users_events_changes_the_scores(bundle: Bundle, log: ShopLog) -> None:
+def test_shuffling_a_users_events_changes_the_scores(bundle: Bundle, log: EventLog) -> None:
     """Same clicks, same times, same counts, another order of items: what was said differs."""
     straight, mixed = scores(bundle, log), scores(bundle, shuffled(log, 1))
     changed = np.abs(straight.purchase - mixed.purchase) > 10 * bundle.manifest.tolerance

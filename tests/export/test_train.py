@@ -1,5 +1,6 @@
 """A tiny training, whole: torch, ONNX and numpy agree, the bytes repeat, calibration holds."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,16 @@ from export.baselines.logistic import sigmoid
 from export.bundles.demo_bundle import Demo, demo_bundle
 from export.bundles.parity import check_parity
 from export.bundles.write_bundle import write_bundle
+from export.dataset.event_log import EventLog
 from export.dataset.labels import hazard_labels, labels_of
 from export.dataset.record import Recorded
-from export.dataset.shop_log import ShopLog
 from export.dataset.training_set import TrainingSet, training_set
+from export.models.contract import Part
 from export.models.network import Network, Sizes
 from export.training.calibrate import calibrate
+from export.training.checkpoint import CheckpointError
 from export.training.item_start import item_start
-from export.training.train import Recipe, run_rows, train
+from export.training.train import Recipe, Trainer, run_rows, train, validation_losses
 from stream.core.config import DAY_MS, EngineConfig
 from stream.model.bundle import Bundle, load_bundle, table_rows
 from stream.model.graphs import CPU, OrtGraphs
@@ -38,16 +41,27 @@ def vocabulary() -> Vocabulary:
 
 
 @pytest.fixture(scope="module")
-def data(log: ShopLog, recorded: Recorded, vocabulary: Vocabulary) -> TrainingSet:
+def data(log: EventLog, recorded: Recorded, vocabulary: Vocabulary) -> TrainingSet:
     labels = labels_of(recorded, log.end_ms, 2 * DAY_MS, EDGES)
     return training_set(recorded, labels, vocabulary)
 
 
-def trained(data: TrainingSet, vocabulary: Vocabulary, **change: object) -> Network:
+def sizes_for(vocabulary: Vocabulary) -> Sizes:
     rows = table_rows(vocabulary)
-    sizes = Sizes(rows["items"], rows["side"], rows["contexts"], 200, item=24)
+    return Sizes(rows["items"], rows["side"], rows["contexts"], 200, item=24)
+
+
+def whole(data: TrainingSet, vocabulary: Vocabulary) -> Part:
+    return Part(data, vocabulary, np.arange(len(data.user)), EDGES)
+
+
+def quiet(_text: str) -> None:
+    pass
+
+
+def trained(data: TrainingSet, vocabulary: Vocabulary, **change: object) -> Network:
     recipe = Recipe(**{"hidden": 16, "epochs": 1, "seed": 3} | change)  # type: ignore[arg-type]
-    return train(data, vocabulary, sizes, recipe, lambda _: None).network
+    return train(whole(data, vocabulary), sizes_for(vocabulary), recipe, quiet).network
 
 
 @pytest.fixture(scope="module")
@@ -118,25 +132,74 @@ def _raw_heads(data: TrainingSet, rows: np.ndarray) -> np.ndarray:
 
 
 def test_validation_users_are_not_learned_from(data: TrainingSet, vocabulary: Vocabulary) -> None:
-    rows = table_rows(vocabulary)
-    sizes = Sizes(rows["items"], rows["side"], rows["contexts"], 200, item=24)
     recipe = Recipe(hidden=16, epochs=1, seed=3, held_out=0.3)
-    made = train(data, vocabulary, sizes, recipe, lambda _: None)
-    held = set(data.user[made.validation].tolist())
+    made = train(whole(data, vocabulary), sizes_for(vocabulary), recipe, quiet)
+    apart = made.validation.rows
+    held = set(data.user[apart].tolist())
     assert 5 < len(held) < 40
     changed = data.labels.purchase.copy()
-    changed[made.validation] = 1
-    labels = data.labels.__class__(
-        data.labels.next_item, data.labels.next_type, changed,
-        data.labels.gap_ms, data.labels.seen_ms, data.labels.hazard,
+    changed[apart] = 1
+    labels = replace(data.labels, purchase=changed)
+    other = whole(replace(data, labels=labels), vocabulary)
+    again = train(other, sizes_for(vocabulary), recipe, quiet)
+    assert same_weights(made.network, again.network)
+
+
+def same_weights(one: Network, other: Network) -> bool:
+    pairs = zip(one.parameters(), other.parameters(), strict=True)
+    return all(torch.equal(here, there) for here, there in pairs)
+
+
+def apart_by_user(part: Part) -> tuple[Part, Part]:
+    held = part.data.user[part.rows] % 4 == 0
+    return part.at(part.rows[~held]), part.at(part.rows[held])
+
+
+def test_a_sequence_is_not_learned_and_validated(data: TrainingSet, vocabulary: Vocabulary) -> None:
+    part = whole(data, vocabulary)
+    with pytest.raises(ValueError, match="rows to learn from and rows of validation"):
+        Trainer(part.at(part.rows[::2]), sizes_for(vocabulary), Recipe(), part.at(part.rows[1::2]))
+
+
+def test_training_ends_when_validation_gets_no_better(
+    data: TrainingSet, vocabulary: Vocabulary
+) -> None:
+    """A rate that is far too high: the best epoch is an early one, and its weights are kept."""
+    learned, held = apart_by_user(whole(data, vocabulary))
+    recipe = Recipe(hidden=8, layers=1, epochs=30, patience=2, rate=0.5, seed=3)
+    made = train(learned, sizes_for(vocabulary), recipe, quiet, validation=held)
+    assert len(made.epochs) == made.best + 1 + recipe.patience < recipe.epochs
+    totals = [sum(epoch.validation) for epoch in made.epochs]
+    assert made.best == int(np.argmin(totals))
+    again = validation_losses(made.network, held, recipe)
+    assert again == pytest.approx(made.epochs[made.best].validation, rel=1e-5)
+
+
+def test_training_goes_on_from_a_checkpoint_to_the_same_network(
+    data: TrainingSet, vocabulary: Vocabulary, tmp_path: Path
+) -> None:
+    learned, held = apart_by_user(whole(data, vocabulary))
+    sizes, path = sizes_for(vocabulary), tmp_path / "training.pt"
+    recipe = Recipe(hidden=8, layers=1, epochs=3, patience=5, seed=3)
+    once = train(learned, sizes, recipe, quiet, validation=held)
+    first = Trainer(learned, sizes, recipe, held)
+    first.run_epoch(lambda _done, _count: None)
+    first.save(path)
+    told: list[str] = []
+    ticks: list[tuple[int, int]] = []
+    twice = train(
+        learned, sizes, recipe, told.append, validation=held, checkpoint=path,
+        tick=lambda done, count: ticks.append((done, count)),
     )  # fmt: skip
-    other = TrainingSet(
-        **{name: getattr(data, name) for name in data.__dataclass_fields__ if name != "labels"},
-        labels=labels,
-    )
-    again = train(other, vocabulary, sizes, recipe, lambda _: None)
-    for one, two in zip(made.network.parameters(), again.network.parameters(), strict=True):
-        assert torch.equal(one, two)
+    assert told[0].startswith("going on after epoch 1")
+    assert len(told) == 1 + 2
+    assert ticks[-1][0] == ticks[-1][1] == 3 * ticks[0][1] // 3
+    assert same_weights(once.network, twice.network)
+    assert twice.epochs == once.epochs
+    other = Trainer(learned, sizes, replace(recipe, seed=4), held)
+    with pytest.raises(CheckpointError, match="seed=3 then, 4 now"):
+        other.resume(path)
+    assert not other.resume(tmp_path / "none.pt")
 
 
 def test_calibration_mends_a_skewed_logit() -> None:

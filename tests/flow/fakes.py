@@ -8,8 +8,10 @@ from stream.core.config import EngineConfig
 from stream.core.layout import TOPICS
 from stream.core.plan import Scorer
 from stream.flow.account import Account
+from stream.flow.candidate import Serving
 from stream.flow.effects import Effects, OutputTopics
 from stream.flow.limits import FlowLimits
+from stream.flow.models import Models
 from stream.flow.restore import Engines
 from stream.flow.stops import WorkerStopError
 from stream.flow.worker import Worker
@@ -129,6 +131,8 @@ class Rig:
     """A worker with everything around it."""
 
     worker: Worker
+    models: Models
+    metrics: Metrics
     engines: Engines
     transaction: FakeTransaction
     fetching: FakeFetching
@@ -141,8 +145,17 @@ def limits(**changed: Any) -> FlowLimits:
         "merge_hold_ms": 10_000, "future_ms_max": 300_000, "commit_interval_s": 0.05,
         "commit_events_max": 1000,
         "commit_bytes_max": 1 << 20, "batch_deadline_s": 20.0,
-        "dead_letters_per_minute_max": 10_000, "hidden_users_max": 32, **changed,
+        "dead_letters_per_minute_max": 10_000, "hidden_users_max": 32, "model_warm_ms": 10.0,
+        "model_warm_share": 0.9, "model_warm_s_max": 60.0, "model_shadow_share": 1.0, **changed,
     })  # fmt: skip
+
+
+def serving(scorer: Scorer, version: str = "m-1", refresh_steps: int = 16) -> Serving:
+    """Open a model: 2,000 items, named alike in all."""
+    items = [b"null", *(b'"i%d"' % i for i in range(2000))]
+    encoder = PredictionEncoder(list(TOPICS), items, version, "cpu", ("P7D", "P7D"))
+    effects = Effects(list(TOPICS), TOPIC_NAMES, encoder, version, "P7D", 1, 1 << 20)
+    return Serving(version, "cpu", refresh_steps, items, scorer, effects)
 
 
 def make_rig(
@@ -159,19 +172,17 @@ def make_rig(
     transaction = transaction or FakeTransaction()
     fetching = FakeFetching()
     failures: list[WorkerStopError] = []
-    encoder = PredictionEncoder(
-        list(TOPICS), [b"null", *(b'"i%d"' % i for i in range(2000))], "m-1", "cpu", ("P7D", "P7D")
-    )
+    metrics = Metrics(1)
+    models = Models(serving(scorer, refresh_steps=config.refresh_steps), metrics, bounds)
     worker = Worker(
         bounds,
         list(TOPICS),
         engines,
-        scorer,
+        models,
         Decoder(1),
-        Effects(list(TOPICS), TOPIC_NAMES, encoder, "m-1", "P7D", 1, 1 << 20),
         Account(transaction, None, "state"),
         fetching,
-        Metrics(1),
+        metrics,
         failures.append,
     )
-    return Rig(worker, engines, transaction, fetching, failures)
+    return Rig(worker, models, metrics, engines, transaction, fetching, failures)

@@ -8,25 +8,26 @@ import importlib, pkgutil
 from numba.core.dispatcher import Dispatcher
 import numpy as np
 import stream.core, stream.model, stream.wire
-from stream.app import INPUTS, _effects, _scorer
 from stream.core.engine import Engine
 from stream.flow.buffer import TopicBuffer
 from concurrent.futures import ThreadPoolExecutor
+from stream.flow.opening import Opener
 from stream.flow.order import Order
 from stream.flow.partition import Partition
 from stream.wire.records import columns_of
 from stream.flow.warm_up import TIME_MS, Made, _apply_all, warm_up
 from stream.local.shop import Shop
-from stream.model.bundle import load_bundle
 from stream.settings import Settings
+from stream.shell.metrics import Metrics
 from stream.wire.decode import Decoder
+from stream.wire.topics import INPUTS
 
 settings = Settings(provider="cpu", topic_prefix="x-")
-bundle = load_bundle(None, settings.window_steps)
-scorer = _scorer(bundle, settings)
-config = settings.engine(bundle.refresh_steps, bundle.hazard_edges_ms)
+opener = Opener(settings, 1, Metrics(1))
+serving = opener.first(None)
+scorer, effects = serving.scorer, serving.effects
+config = settings.engine(serving.refresh_steps, opener.hazard_edges_ms)
 decoder = Decoder(1, settings.event_bytes_max, settings.skew_ms_max)
-effects = _effects(bundle, settings, "cpu", 1)
 inputs = [settings.topic(name) for name in INPUTS]
 
 
@@ -58,6 +59,8 @@ partition = Partition(Engine(config, 0, 256), buffers, order, {}, 10**9)
 scorer.open(0, 1000)
 _apply_all(partition, scorer, effects)
 effects.state(partition)
+rows = partition.engine.pool_rows(partition.engine.state.pool_owner >= 0)
+scorer.score(0, partition.engine.plan_rebuilds(rows, serving.refresh_steps))
 print("outcomes", dict(partition.outcomes))
 for name in sorted(compiled() - before):
     print("late", name[:200])

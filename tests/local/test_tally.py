@@ -65,6 +65,7 @@ def predicted(*args, **kwargs) -> Seen:
 def receipt(first: int, end: int, exceptions: list[list[object]]) -> Seen:
     fields = {"topic": "p-clicks", "partition": 0, "offset_first": first, "offset_next": end}
     body = fields | {"predicted": end - first - len(exceptions), "exceptions": exceptions}
+    body["exception_seqs"] = [0] * len(exceptions)
     return Seen("p-intake-receipts", value=json.dumps(body).encode())
 
 

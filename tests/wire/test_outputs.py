@@ -97,6 +97,7 @@ def test_a_receipt():
     rows = outcome_rows([0, 1, 2, 3, 4, 5, 0, 1], 1, [10, 12, 13, 14, 15, 16, 18, 19])
     rows["source_first"][1] = 12 * 4 + 1
     rows["source_first"][7] = 3 * 4 + 2
+    rows["partition_seq"] = np.arange(100, 108)
     (message,) = encode_receipts(TOPICS, 1, 3, 10, 25, rows)
     assert message.key == b"t.searches-3"
     assert msgspec.json.decode(message.value, type=IntakeReceipt) == IntakeReceipt(
@@ -105,6 +106,7 @@ def test_a_receipt():
             [12, "duplicate", 12], [13, "dead_lettered"], [14, "control"], [15, "forgotten"],
             [16, "coalesced"], [19, "duplicate", 3, "t.purchases"],
         ],
+        [101, 102, 103, 104, 105, 107],
     )  # fmt: skip
 
 
@@ -161,6 +163,7 @@ def test_cut_receipts_tile_and_count(outcomes, hole, limit):
         assert [entry[:2] for entry in receipt.exceptions] == [
             entry for entry in inside if entry[1] != "predicted"
         ]
+        assert len(receipt.exception_seqs) == len(receipt.exceptions)
 
 
 def test_the_longest_receipt_fits_a_record():
@@ -168,6 +171,7 @@ def test_the_longest_receipt_fits_a_record():
     names = [name.ljust(249, "x") for name in TOPICS]
     rows = outcome_rows([Outcome.DUPLICATE] * RECEIPT_EXCEPTIONS_MAX)
     rows["offset"] += 2**60
+    rows["partition_seq"] = 2**60
     rows["source_first"] = 2**60 * 4 + 2
     (message,) = encode_receipts(names, 0, 0, 0, 2**61, rows)
     assert len(message.value) + len(message.key) < 1_000_000
