@@ -91,7 +91,9 @@ class ControlThread:
                 self._follow()
             except (BrokerError, ReadStalledError) as error:
                 log.warning("model-control cannot be followed: %s", error)
-                self._stopped.wait(AGAIN_S)
+            except Exception:
+                log.exception("model-control cannot be followed")
+            self._stopped.wait(AGAIN_S)
 
     def _follow(self) -> None:
         with Reader(self._bootstrap) as reader:
