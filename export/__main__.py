@@ -9,6 +9,7 @@ from stream.lazy_group import LazyGroup
 
 COMMANDS: Final = {
     "dataset": "Make a dataset of topics, files or a simulated shop.",
+    "retrain": "Train on the newest data, compare with the live bundle, keep or promote.",
     "train": "Train a recurrent model on a dataset, write a bundle.",
     "demo-bundle": "Simulate a shop, train the LSTM, write the shipped bundle.",
     "evaluate-bundle": "Compare a bundle with the baselines on a fresh run.",
@@ -16,6 +17,8 @@ COMMANDS: Final = {
     "benchmark": "Train and measure on a published benchmark.",
     "forecast": "Forecast demand: an LSTM beside simple methods, with a report.",
     "compare": "Train all models on one split, write one report.",
+    "tune": "Search for the best settings of a model; its lengths.",
+    "parity": "Run a bundle in torch, ONNX and numpy, print how far they differ.",
     "features-doc": "Write the tables of docs/features.md from the code.",
 }
 

@@ -43,6 +43,7 @@ EXPORT_MAY_IMPORT = {
     # be read as the worker reads them.
     "stream.settings",
     "stream.commands.options",
+    "stream.commands.model",  # a candidate is promoted by the command that promotes any bundle
 }
 
 # Outside libraries that a room may use; a room without an entry may use any but the forbidden.

@@ -11,6 +11,7 @@ from stream.lazy_group import LazyGroup
 
 # name -> one line of help
 BENCHMARKS: Final[dict[str, str]] = {
+    "next-item": "Next item of a session, ranked against all items.",
     "return": "Who buys again? CDNOW or a file of its form.",
 }
 

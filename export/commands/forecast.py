@@ -121,7 +121,7 @@ def command(
         series = series_of(activity, by, measure, calendar, only=only, series_max=series_max)
         total = series.counts.shape[1]
         split = split_of(total, recipe.look_back, recipe.horizon, recipe.season)
-        click.echo(f"{len(series.names)} series of {total} whole periods of a {period}")
+        click.echo(f"{len(series.names)} series, whole periods: {total} ({period})")
         done = compare(activity, series, split, recipe, out, origin, click.echo)
         verdict = write_report(out, activity, done)
     except (DemandError, BundleError) as error:

@@ -10,7 +10,7 @@ import secrets
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +86,10 @@ class Asked:
             raise click.UsageError("--since, --until, --offsets and --as-served are of topics")
         if not self.files and (self.maps or self.constants or self.types):
             raise click.UsageError("--map, --const and --type-map are of files: name one by --file")
+
+    def served_if_topics(self) -> "Asked":
+        """Read topics, where they are the source, in the order in which they were served."""
+        return self if self.files or self.shop else replace(self, as_served=True)
 
     def salt(self) -> bytes:
         """Give the salt of the users' hashes."""

@@ -128,6 +128,9 @@ def _write(
     splits = make_splits(recorded, of_event, cuts, vocabulary, config, wishes.purchase_horizon_ms)
     files = write_files(folder, log, counts)
     report = describe(log, recorded, of_event, cuts, splits, counts)
+    for split in splits.each():
+        if not (split.data.labels.purchase >= 0).any():
+            say(f"{split.name}: shorter than the purchase horizon, no such answer is known in it")
     manifest = Manifest(
         format=FORMAT,
         layout_version=LAYOUT_VERSION,

@@ -4,7 +4,7 @@ Rules of the room: only events with an event time after the row's `as_of` count,
 and nothing is assumed of what lies beyond the log's end: there a label is unknown, not negative.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -78,3 +78,13 @@ def hazard_labels(gap_ms: Integers, seen_ms: Integers, edges_ms: tuple[int, ...]
     labels[(gap >= upper) & (seen_ms[:, None] >= upper)] = 0
     labels[(gap >= lower) & (gap < upper)] = 1
     return labels
+
+
+def whole_bins(labels: Labels, edges_ms: tuple[int, ...]) -> Labels:
+    """Leave out bins that the log does not hold whole, active or not.
+
+    Else those who came back before the end would be known in them, and those still away not: near
+    the end everyone would seem to come back.
+    """
+    whole = labels.seen_ms[:, None] >= np.array(edges_ms)
+    return replace(labels, hazard=np.where(whole, labels.hazard, UNKNOWN))

@@ -119,21 +119,28 @@ def without_keys(log: EventLog, forgotten: Iterable[bytes]) -> EventLog:
     gone |= {numbers[key] for key in forgotten if key in numbers}
     if not gone:
         return log
-    kept = ~np.isin(log.events["user"], np.fromiter(gone, np.int64))
+    left = _only(log, ~np.isin(log.events["user"], np.fromiter(gone, np.int64)))
+    stay = np.array([user not in gone for user in range(len(log.users))], np.bool_)
+    places = np.append(np.cumsum(stay) - 1, -1)  # the last one serves -1
+    left.events["user"] = places[left.events["user"]]
+    users = [key for key, there in zip(log.users, stay.tolist(), strict=True) if there]
+    return EventLog(left.events, left.steps, users, left.end_ms, left.partition_first)
+
+
+def without_before(log: EventLog, since_ms: int) -> EventLog:
+    """Leave out events of a time before `since_ms`; dead letters have none, and stay."""
+    times = log.events["time_ms"]
+    return _only(log, (times >= since_ms) | (times == NEVER_MS))
+
+
+def _only(log: EventLog, kept: npt.NDArray[np.bool_]) -> EventLog:
+    """Keep some events, and their steps."""
     events = log.events[kept]
     at = step_index(events)
     events["step_first"] = np.cumsum(events["steps_count"]) - events["steps_count"]
-    stay = np.array([user not in gone for user in range(len(log.users))], np.bool_)
-    places = np.append(np.cumsum(stay) - 1, -1)
-    events["user"] = places[events["user"]]
-    kept_before = np.concatenate([[0], np.cumsum(kept)])
-    return EventLog(
-        events,
-        log.steps[at],
-        [key for key, there in zip(log.users, stay.tolist(), strict=True) if there],
-        log.end_ms,
-        tuple(int(kept_before[first]) for first in log.partition_first),
-    )
+    before = np.concatenate([[0], np.cumsum(kept)])
+    firsts = tuple(int(before[first]) for first in log.partition_first)
+    return EventLog(events, log.steps[at], log.users, log.end_ms, firsts)
 
 
 def _joined(

@@ -53,12 +53,13 @@ class Sequences:
         first = self.first[begin : end + 1]
         return Sequences(self.items[first[0] : first[-1]], first - first[0])
 
-    def chosen(self, which: Integers) -> "Sequences":
-        """Take some sequences: copies."""
+    def chosen(self, which: Integers) -> tuple["Sequences", Integers]:
+        """Take some sequences: copies, and the index of each of their items in these."""
         lengths = self.lengths[which]
         first = np.concatenate([[0], np.cumsum(lengths)])
         within = np.arange(first[-1]) - np.repeat(first[:-1], lengths)
-        return Sequences(self.items[np.repeat(self.first[which], lengths) + within], first)
+        at = np.repeat(self.first[which], lengths) + within
+        return Sequences(self.items[at], first), at
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,9 +110,9 @@ _TEMPLATE: Final = """# Demand: an LSTM beside simple methods
 ## Data
 {data}.
 {rows:,} steps with an item; {left_out:,} events left out, which came again or from the future.
-{series} series of {measure} by {by} a {period}, the largest of the train part; {periods} whole
-periods (UTC) from {first} to {end}. In the train part {mean:.4g} {measure} a period and series,
-{zeros:.1f} % of the periods without any; in the test part {mean_test:.4g}.
+{series} series of {measure} by {by}, the largest of the train part; period: {period}; {periods}
+whole periods (UTC) from {first} to {end}. In the train part {mean:.4g} {measure} a period and
+series, {zeros:.1f} % of the periods without any; in the test part {mean_test:.4g}.
 
 Cut by time: learned until {validation_from}, validation until {test_from}, test (20 %) after it:
 {points:,} points, on which nothing was fitted, chosen or scaled.

@@ -18,6 +18,7 @@ from export.dataset.split import cut_places, part_of, rows_of_split, split_of_ev
 from export.dataset.training_set import item_indices
 from export.evaluation.evaluate import TOP, Run, Say, tables_of
 from stream.core.layout import NEVER_MS
+from stream.core.plan import Scorer
 from stream.model.bundle import Bundle
 from stream.model.providers import open_graphs
 from stream.model.scorer import OnnxScorer
@@ -41,16 +42,24 @@ def evaluate_on(bundle: Bundle, dataset: Dataset, say: Say, split: str = "test")
 
 
 def served_runs(
-    bundle: Bundle, dataset: Dataset, names: tuple[str, ...], *, exclude_recent: bool
+    bundle: Bundle,
+    dataset: Dataset,
+    names: tuple[str, ...],
+    *,
+    exclude_recent: bool,
+    scorer: Scorer | None = None,
 ) -> list[Run]:
-    """Run a bundle over a dataset's log and give the rows of some splits with their answers."""
+    """Run a bundle over a dataset's log and give the rows of some splits with their answers.
+
+    `scorer`: the bundle's, where the caller wants to see how it is used.
+    """
     config = replace(
         dataset.config(bundle.refresh_steps),
         hazard_edges_ms=bundle.hazard_edges_ms,
         exclude_recent=exclude_recent,
     )
     places = cut_places(dataset.log, dataset.cuts, config.watermark_jump_ms_max)
-    scorer = OnnxScorer(bundle, open_graphs(bundle, "cpu"), TOP)
+    scorer = scorer or OnnxScorer(bundle, open_graphs(bundle, "cpu"), TOP)
     recorded = record(dataset.log, config, scorer, places)
     of_event = split_of_events(dataset.log, places)
     gap_ms = gaps.personal_gaps(recorded)

@@ -1,6 +1,7 @@
 """The GRU core: x per step to h per step, from zero state."""
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from export.bundles.weights import Cell
@@ -24,6 +25,21 @@ class GruCore(nn.Module):
     def cells(self) -> list[Cell]:
         """Give the weights with the gates in ONNX's order."""
         return [self._cell(layer) for layer in range(self.gru.num_layers)]
+
+    def take(self, cells: list[Cell]) -> None:
+        """Put weights in that `cells` gave."""
+        for layer, cell in enumerate(cells):
+            if cell.recurrent_bias is None:
+                raise ValueError(f"layer {layer}: a GRU cell has a recurrent bias")
+            for name, value in (
+                ("weight_ih", cell.inputs.T),
+                ("weight_hh", cell.recurrent.T),
+                ("bias_ih", cell.bias),
+                ("bias_hh", cell.recurrent_bias),
+            ):
+                update, reset, new = np.split(value, 3)
+                array = np.concatenate([reset, update, new])
+                getattr(self.gru, f"{name}_l{layer}").data.copy_(torch.from_numpy(array))
 
     def _cell(self, layer: int) -> Cell:
         def array(name: str) -> np.ndarray:

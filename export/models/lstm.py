@@ -1,6 +1,7 @@
 """The LSTM core: x per step to h per step, from zero state."""
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from export.bundles.weights import Cell
@@ -28,6 +29,19 @@ class LstmCore(nn.Module):
     def cells(self) -> list[Cell]:
         """Give the weights with the gates in ONNX's order."""
         return [self._cell(layer) for layer in range(self.lstm.num_layers)]
+
+    def take(self, cells: list[Cell]) -> None:
+        """Put weights in that `cells` gave."""
+        for layer, cell in enumerate(cells):
+            for name, value in (
+                ("weight_ih", cell.inputs.T),
+                ("weight_hh", cell.recurrent.T),
+                ("bias_ih", cell.bias),
+                ("bias_hh", np.zeros_like(cell.bias)),
+            ):
+                enter, leave, keep, new = np.split(value, 4)
+                array = np.concatenate([enter, keep, new, leave])
+                getattr(self.lstm, f"{name}_l{layer}").data.copy_(torch.from_numpy(array))
 
     def _cell(self, layer: int) -> Cell:
         def array(name: str) -> np.ndarray:

@@ -33,6 +33,9 @@ class Core(Protocol):
     def cells(self) -> list[Cell]:
         """Weights per layer."""
 
+    def take(self, cells: list[Cell]) -> None:
+        """Put weights in that `cells` gave."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sizes:

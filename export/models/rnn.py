@@ -1,5 +1,7 @@
 """The plain recurrent core (tanh, Elman): x per step to h per step, from zero state."""
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from export.bundles.weights import Cell
@@ -23,6 +25,18 @@ class RnnCore(nn.Module):
     def cells(self) -> list[Cell]:
         """Give the weights."""
         return [self._cell(layer) for layer in range(self.rnn.num_layers)]
+
+    def take(self, cells: list[Cell]) -> None:
+        """Put weights in that `cells` gave."""
+        for layer, cell in enumerate(cells):
+            for name, value in (
+                ("weight_ih", cell.inputs.T),
+                ("weight_hh", cell.recurrent.T),
+                ("bias_ih", cell.bias),
+                ("bias_hh", np.zeros_like(cell.bias)),
+            ):
+                array = torch.from_numpy(value.copy())
+                getattr(self.rnn, f"{name}_l{layer}").data.copy_(array)
 
     def _cell(self, layer: int) -> Cell:
         values = {

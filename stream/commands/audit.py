@@ -3,16 +3,22 @@
 import re
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
+from stream.audit.checks import Problems
 from stream.audit.decode import OUTCOMES
 from stream.audit.run import Names, Report, audit, wait_settled
 from stream.commands.options import bootstrap_of, with_settings
 from stream.commands.terminal import write_table
+from stream.model.bundle import load_bundle
+from stream.model.manifest import BundleError
+from stream.model.providers import open_graphs
+from stream.served.log import Log, ServedError, names_of, open_log
+from stream.served.parity import Parity, Recomputation
 from stream.settings import Settings
-from stream.shell.reader import Reader
-from stream.wire.topics import DEAD_LETTERS, INPUTS, PREDICTIONS, RECEIPTS
+from stream.wire.decode import Decoder
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -28,8 +34,21 @@ UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 @click.option(
     "--since", metavar="TIME", help="Only events from a time on: ISO 8601, or 90s, 30m, 2h, 7d ago."
 )
+@click.option(
+    "--scores",
+    is_flag=True,
+    help="Also recompute every digest and score, with the engine and the bundle.",
+)
+@click.option(
+    "--bundle",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="With --scores: the bundle; default: the one that workers start with.",
+)
 @with_settings
-def command(settle_s: float | None, since: str | None, settings: Settings) -> None:
+def command(
+    settle_s: float | None, since: str | None, scores: bool, folder: Path | None, settings: Settings
+) -> None:
     """Check that every input event is accounted for, exactly once.
 
     Fixes an end, then reads inputs, receipts, predictions and dead letters and compares them: each
@@ -37,24 +56,47 @@ def command(settle_s: float | None, since: str | None, settings: Settings) -> No
     last line with all counts. Ends with 0 only if there is no problem (and, with --settle, nothing
     in flight). It may run beside a worker.
 
+    With --scores, the rows are applied and scored once more in the order in which the worker
+    applied them; a second last line says how many digests and scores are equal.
+
     Example: forecart audit --settle 30
     """
     since_ms = None if since is None else _time_ms(since)
-    names = Names(
-        tuple(settings.topic(name) for name in INPUTS),
-        settings.topic(RECEIPTS),
-        settings.topic(PREDICTIONS),
-        settings.topic(DEAD_LETTERS),
-    )
-    with Reader(bootstrap_of(settings)) as log:
+    if folder is not None and not scores:
+        raise click.UsageError("--bundle goes with --scores.")
+    names = names_of(settings.topic_prefix)
+    parity = None
+    with open_log(bootstrap_of(settings)) as log:
         if settle_s is not None:
             wait_settled(log, names, settle_s, since_ms)
         repeats = settings.guarantee == "at_least_once"
         report = audit(log, names, since_ms, repeats=repeats)
+        if scores:
+            parity = _recompute(log, names, folder, settings)
     _write(report)
+    if parity is not None:
+        _write_problems(parity.problems)
+        click.echo(f"scores: {parity.summary()}")
     unsettled = settle_s is not None and report.total("in_flight") > 0
-    if report.problems.count or unsettled:
+    wrong = report.problems.count + (parity.problems.count if parity else 0)
+    if wrong or unsettled:
         raise click.exceptions.Exit(1)
+
+
+def _recompute(log: Log, names: Names, folder: Path | None, settings: Settings) -> Parity:
+    try:
+        bundle = load_bundle(folder or settings.bundle or None, settings.window_steps)
+        config = settings.engine(bundle.refresh_steps, bundle.hazard_edges_ms)
+        partitions = len(log.ranges([names.predictions]))
+        decoder = Decoder(partitions, settings.event_bytes_max, settings.skew_ms_max)
+        again = Recomputation(
+            log, names, bundle, open_graphs(bundle, "cpu"), config, decoder, settings.items_top
+        )
+        for number in range(partitions):
+            again.compare(number)
+    except (BundleError, ServedError) as error:
+        raise click.ClickException(str(error)) from error
+    return again.parity
 
 
 def _write(report: Report) -> None:
@@ -67,11 +109,15 @@ def _write(report: Report) -> None:
         click.echo("starts after the first event of a log: what is older is not checked")
     if report.firsts_gone:
         click.echo(f"duplicates whose first is older than the log: {report.firsts_gone}")
-    for text in report.problems.shown:
-        click.echo(f"problem: {text}")
-    if report.problems.count > len(report.problems.shown):
-        click.echo(f"problem: ... and {report.problems.count - len(report.problems.shown)} more")
+    _write_problems(report.problems)
     click.echo(report.summary())
+
+
+def _write_problems(problems: Problems) -> None:
+    for text in problems.shown:
+        click.echo(f"problem: {text}")
+    if problems.count > len(problems.shown):
+        click.echo(f"problem: ... and {problems.count - len(problems.shown)} more")
 
 
 def _time_ms(text: str) -> int:

@@ -80,7 +80,7 @@ def read_predictions(log: Log, names: Names, partition: int, rows: Records) -> l
     offsets = rows["prediction"][rows["prediction"] >= 0]
     if not len(offsets):
         return []
-    range_ = (int(offsets[0]), int(offsets[-1]) + 1)
+    range_ = (int(offsets.min()), int(offsets.max()) + 1)
     records = list(log.records({(names.predictions, partition): range_}))
     return _chosen(log, names.predictions, partition, offsets.tolist(), records)
 

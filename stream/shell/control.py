@@ -54,7 +54,7 @@ class Following(Protocol):
         """Do what is due; called a few times a second."""
 
 
-class ControlThread(threading.Thread):
+class ControlThread:
     """Tells of the record in force at its start, then of each new one."""
 
     def __init__(
@@ -66,7 +66,6 @@ class ControlThread(threading.Thread):
         following: Following,
         record: ModelControl | None,
     ) -> None:
-        super().__init__(name="control", daemon=True)
         self._bootstrap = bootstrap
         self._topic = topic
         self._model = model
@@ -74,13 +73,17 @@ class ControlThread(threading.Thread):
         self._following = following
         self._record = record
         self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="control", daemon=True)
+
+    def start(self) -> None:
+        """Run the thread."""
+        self._thread.start()
 
     def stop(self) -> None:
         """End soon."""
         self._stopped.set()
 
-    def run(self) -> None:
-        """Follow until told to stop."""
+    def _run(self) -> None:
         if self._record is not None:
             self._following.take(self._record)
         while not self._stopped.is_set():
@@ -88,7 +91,9 @@ class ControlThread(threading.Thread):
                 self._follow()
             except (BrokerError, ReadStalledError) as error:
                 log.warning("model-control cannot be followed: %s", error)
-                self._stopped.wait(AGAIN_S)
+            except Exception:
+                log.exception("model-control cannot be followed")
+            self._stopped.wait(AGAIN_S)
 
     def _follow(self) -> None:
         with Reader(self._bootstrap) as reader:

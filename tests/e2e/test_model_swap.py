@@ -38,6 +38,16 @@ def model(at: Deployment, *words: str) -> str:
     return done.stdout
 
 
+def logged(at: Deployment, line: str) -> None:
+    """Wait for a line of the worker's log."""
+
+    def there() -> bool:
+        at.check_runs()
+        return line in at.log.read_text()
+
+    until(there, line, 180)
+
+
 def runs(at: Deployment) -> list[list[str]]:
     """By partition: the versions of its predictions in the order of its rows, repeats left out."""
     topic = at.settings.topic("predictions")
@@ -60,14 +70,13 @@ def test_activated_and_rolled_back_under_load(deployment: Deployment, tmp_path: 
     topic = deployment.settings.topic("model-control")
     produce(deployment.settings.broker, topic, [(b"main", b"rubbish"), (b"other", b"{}")])
     deployment.start()
-    until(lambda: "stream.app: running" in deployment.log.read_text(), "the worker", 180)
+    logged(deployment, "stream.app: running")
     events = 0
     for number, words in enumerate((["activate", str(bundle)], ["rollback"], [])):
         events += deployment.publish_shop(2_000, seed=50 + number, rate=2_000)
         if words:
             model(deployment, *words)
-            line = f"model {first if number else second} serves instead"
-            until(lambda line=line: line in deployment.log.read_text(), line)
+            logged(deployment, f"model {first if number else second} serves instead")
     report = deployment.settled(events)
     assert report.problems.count == 0, report.summary()
     assert runs(deployment) == [[first, second, first]] * deployment.settings.partitions

@@ -7,9 +7,13 @@ import pytest
 
 pytest.importorskip("torch", reason="training needs the export extra")
 
+import onnx
 import torch
+from click.testing import CliRunner
 
+from export.__main__ import group
 from export.bundles.parity import compare, largest, random_windows
+from export.bundles.read_weights import network_of, read_weights
 from export.bundles.weights import Weights
 from export.bundles.write_bundle import write_bundle
 from export.models import CORES
@@ -50,6 +54,53 @@ def test_ten_thousand_windows_agree(tmp_path: Path, kind: str, layers: int, hidd
     found = compare(network, weights, bundle, windows)
     assert len(found) == 10
     assert largest(found, bundle.manifest.tolerance) < 2e-5
+
+
+@pytest.mark.parametrize(("kind", "hidden"), [("lstm", 12), ("gru", 12), ("rnn", 16)])
+def test_a_bundle_gives_its_weights_back(tmp_path: Path, kind: str, hidden: int) -> None:
+    _, weights, bundle = make(tmp_path, kind, 2, hidden)
+    read = read_weights(bundle)
+    for name in ("item", "mix", "head_mean", "head_std", "hidden", "out_bias", "item_out"):
+        assert getattr(read, name) == pytest.approx(getattr(weights, name), abs=1e-6), name
+    windows = random_windows(bundle, 300, 4)
+    assert largest(compare(network_of(read), read, bundle, windows), 2e-5) < 2e-5
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "said"),
+    [
+        ("w1", None, "w1 is missing"),
+        ("w1", np.zeros((1, 48, 11), np.float32), r"w1 is float32 \(1, 48, 11\), expected"),
+        ("w1", np.zeros((1, 48, 12)), "w1 is float64"),
+        ("mix_b", np.full(16, np.nan, np.float32), "mix_b holds values that are no numbers"),
+    ],
+)
+def test_what_is_wrong_with_an_export_is_named(
+    tmp_path: Path, name: str, array: np.ndarray | None, said: str
+) -> None:
+    """Names, shapes, types, values."""
+    bundle = make(tmp_path, "lstm", 2, 12)[2]
+    model = onnx.load_from_string(bundle.contents["step.onnx"])
+    constants = [one for one in model.graph.initializer if one.name != name]
+    if array is not None:
+        constants.append(onnx.numpy_helper.from_array(array, name))
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(constants)
+    bundle.contents["step.onnx"] = model.SerializeToString()
+    with pytest.raises(BundleError, match=f"step.onnx: constant {said}"):
+        read_weights(bundle)
+
+
+def test_the_command_prints_the_largest_difference(tmp_path: Path) -> None:
+    make(tmp_path, "gru", 1, 8)
+    result = CliRunner().invoke(group, ["parity", "--bundle", str(tmp_path), "--windows", "200"])
+    assert result.exit_code == 0, result.output
+    assert "items, torch and ONNX" in result.output
+    assert "200 windows of 1 to 8 steps" in result.output.splitlines()[-1]
+    (tmp_path / "step.onnx").write_bytes(b"")
+    broken = CliRunner().invoke(group, ["parity", "--bundle", str(tmp_path)])
+    assert broken.exit_code == 1
+    assert "step.onnx: 0 bytes" in broken.output
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])

@@ -8,13 +8,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from confluent_kafka import Producer
+
 from stream.audit.run import Names
 from stream.core.layout import TOPICS
 from stream.core.plan import Scorer
 from stream.model.bundle import Bundle
+from stream.served.log import names_of
 from tests.flow.fakes import Rig
 from tests.flow.logs import Log, shop_log
 from tests.flow.test_worker import play
+from tests.kafka_tools import create_topics
 
 NAMES = Names(TOPICS, "receipts", "predictions", "dead-letters")
 RECORD_MS = 2_000_000_000_000  # as tests.flow.fakes
@@ -99,7 +103,17 @@ def played(log: Log, rig: Rig) -> PlayedLog:
             Entry(name, number + number // HOLE, key, value)
             for number, (key, value) in enumerate(of_topic)
         ]
-    return PlayedLog(entries)
+    log = PlayedLog(entries)
+    places = sorted(
+        (seq, receipt["topic"], entry[0])
+        for receipt in (json.loads(x.value or b"") for x in log.of(NAMES.receipts))
+        for entry, seq in zip(receipt["exceptions"], receipt["exception_seqs"], strict=True)
+        if entry[1] == "dead_lettered"
+    )
+    for letter, (_, topic, offset) in zip(log.of(NAMES.dead_letters), places, strict=True):
+        where = (("topic", topic), ("partition", "0"), ("offset", str(offset)))
+        letter.headers = [(name, text.encode()) for name, text in where]
+    return log
 
 
 async def play_shop(
@@ -118,3 +132,31 @@ def told_by(log: PlayedLog, bundle: Bundle) -> PlayedLog:
             item["item_id"] = bundle.vocabulary.item_ids[int(item["item_id"][1:]) + 1]
         entry.edit(model_version=bundle.version, items=note["items"])
     return log
+
+
+def write_played(bootstrap: str, prefix: str, log: PlayedLog) -> None:
+    """Put a log on a broker, its topics under a prefix, without the holes."""
+    names = (*NAMES.inputs, NAMES.receipts, NAMES.predictions, NAMES.dead_letters)
+    broker_names = dict(zip(names, _topics(prefix), strict=True))
+    # The rig's record times lie far ahead, which a broker takes for a mistake.
+    ahead = {"message.timestamp.after.max.ms": str(2**62)}
+    create_topics(bootstrap, broker_names.values(), 1, ahead)
+    inputs = [(b'"%b' % x.encode(), b'"%b%b' % (prefix.encode(), x.encode())) for x in TOPICS]
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5})
+    for entry in log.entries:
+        value = entry.value or b""
+        headers = list(entry.headers)
+        if entry.topic not in NAMES.inputs:
+            for old, new in inputs:
+                value = value.replace(old, new)
+            headers = [(k, prefix.encode() + v if k == "topic" else v) for k, v in headers]
+        producer.produce(
+            broker_names[entry.topic], value, entry.key, 0,
+            timestamp=entry.timestamp_ms, headers=headers,
+        )  # fmt: skip
+    assert producer.flush(30) == 0
+
+
+def _topics(prefix: str) -> list[str]:
+    names = names_of(prefix)
+    return [*names.inputs, names.receipts, names.predictions, names.dead_letters]

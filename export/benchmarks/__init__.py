@@ -1,0 +1,1 @@
+"""Published benchmarks, from their files to a report: each trains, exports, and asks the bundle."""
