@@ -87,7 +87,7 @@ def test_no_bundle_at_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda m: m.update(format=2), "format 2"),
+        (lambda m: m.update(format=3), "format 3"),
         (lambda m: m.update(layout_version=0), "layout version 0"),
         (lambda m: m.update(feature_schema="0" * 64), "feature schema"),
         (lambda m: m.update(refresh_steps=0), "refresh_steps"),
