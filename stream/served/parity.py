@@ -2,9 +2,9 @@
 
 The rows are applied by a new engine in the order in which the worker applied them, and scored by
 the bundle. Digests, ids and outcomes must be equal; scores may differ by the bundle's tolerance,
-and by the half of a millionth that six decimals leave out. Predictions of another model are
-compared but for their scores. Of a log that retention has cut, users who were known before the cut
-are left out, since what they did is gone.
+and by the half of a millionth that six decimals leave out. Scores of another model's predictions
+take a pass of their own, with its bundle. Of a log that retention has cut, users who were known
+before the cut are left out, since what they did is gone.
 """
 
 from collections import Counter
@@ -41,8 +41,9 @@ Doubles = npt.NDArray[np.float64]
 
 @dataclass(slots=True)
 class Parity:
-    """What was compared, of all partitions together."""
+    """What was compared in one pass, of all partitions together."""
 
+    model: str
     tolerance: float
     rows: int = 0
     predictions: int = 0
@@ -58,7 +59,7 @@ class Parity:
     def summary(self) -> str:
         """Put everything in one line."""
         return (
-            f"rows={self.rows} predictions={self.predictions} late={self.late}"
+            f"model={self.model} rows={self.rows} predictions={self.predictions} late={self.late}"
             f" digests_equal={self.digests_equal} scores={self.scores}"
             f" scores_equal={self.scores_equal} difference_max={self.difference_max:.2e}"
             f" tolerance={self.tolerance:.0e} other_models={self.other_models.total()}"
@@ -67,7 +68,10 @@ class Parity:
 
 
 class Recomputation:
-    """Compares the partitions of a deployment, one after the other."""
+    """One pass over a deployment with one bundle, a partition after the other.
+
+    others: predictions of other models count too, all but their scores.
+    """
 
     def __init__(
         self,
@@ -78,9 +82,12 @@ class Recomputation:
         config: EngineConfig,
         decoder: Decoder,
         items_top: int,
+        *,
+        others: bool = True,
     ) -> None:
         """Take the deployment's engine settings, decoder and number of items in a prediction."""
-        self.parity = Parity(bundle.manifest.tolerance)
+        self.parity = Parity(bundle.version, bundle.manifest.tolerance)
+        self._others = others
         self._log = log
         self._names = names
         self._bundle = bundle
@@ -111,11 +118,13 @@ class Recomputation:
         rows, told = again.rows, served.rows
         parity.rows += len(rows)
         at = np.flatnonzero(told["outcome"] == _PREDICTED)
-        parity.predictions += len(at)
-        if not order.cut:
+        if self._others and not order.cut:
             for row in np.flatnonzero(rows["outcome"] != told["outcome"]).tolist():
                 self._say(order, told[row], _outcome(rows[row]), _outcome(told[row]), "outcome")
         for row, note in zip(at.tolist(), notes, strict=True):
+            if not self._others and note.model_version != parity.model:
+                continue
+            parity.predictions += 1
             parity.late += note.late
             if note.user_epoch < order.seq_first:
                 parity.begun_before += 1
@@ -138,7 +147,7 @@ class Recomputation:
         ):
             if found != said:
                 self._say(order, told, found, said, name)
-        if note.model_version != self._bundle.version:
+        if note.model_version != parity.model:
             parity.other_models[note.model_version] += 1
             return
         parity.scores += 1
