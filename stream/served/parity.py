@@ -9,7 +9,7 @@ before the cut are left out, since what they did is gone.
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -120,7 +120,8 @@ class Recomputation:
         at = np.flatnonzero(told["outcome"] == _PREDICTED)
         if self._others and not order.cut:
             for row in np.flatnonzero(rows["outcome"] != told["outcome"]).tolist():
-                self._say(order, told[row], _outcome(rows[row]), _outcome(told[row]), "outcome")
+                found, said = _outcome(rows[row]), _outcome(told[row])
+                self._say(order, told[row], f"outcome {said} was told, {found} is recomputed")
         for row, note in zip(at.tolist(), notes, strict=True):
             if not self._others and note.model_version != parity.model:
                 continue
@@ -146,7 +147,7 @@ class Recomputation:
             ("as_of", int(row["as_of_ms"]), note.as_of),
         ):
             if found != said:
-                self._say(order, told, found, said, name)
+                self._say(order, told, f"{name} {said} was told, {found} is recomputed")
         if note.model_version != parity.model:
             parity.other_models[note.model_version] += 1
             return
@@ -158,7 +159,7 @@ class Recomputation:
         if worst <= parity.tolerance + DECIMALS_ERROR:
             parity.scores_equal += 1
         else:
-            self._say(order, told, f"{worst:.6f} off", "within the tolerance", name)
+            self._say(order, told, f"{name} differs by {worst:.6f}")
 
     def _differences(self, at: int, note: Prediction, again: Settled) -> dict[str, float]:
         scores = again.scores
@@ -191,9 +192,9 @@ class Recomputation:
             for item in mine.keys() | said.keys()
         }
 
-    def _say(self, order: Order, told: Records, found: Any, said: Any, what: str) -> None:
+    def _say(self, order: Order, told: Records, what: str) -> None:
         place = f"{self._names.inputs[told['topic']]}-{order.partition}-{told['offset']}"
-        self.parity.problems.add(f"{place}: {what} {said} was told, {found} is recomputed")
+        self.parity.problems.add(f"{place}: {what}")
 
 
 def _engine(config: EngineConfig, order: Order) -> Engine:

@@ -57,7 +57,7 @@ def test_a_changed_item_list_is_found(log, shipped) -> None:
     entry.edit(items=items)
     parity = compared(log, shipped)
     assert parity.problems.count == 1
-    assert f"score of item {items[0]['item_id']} within the tolerance" in parity.problems.shown[0]
+    assert f"score of item {items[0]['item_id']} differs by" in parity.problems.shown[0]
 
 
 def test_a_changed_digest_is_found(log, shipped) -> None:
