@@ -106,7 +106,9 @@ def test_a_row_that_comes_late_over_a_cut_is_of_no_split(
     """Applied in validation, but nothing of its window lies there; train was over without it."""
     log = made.log
     places = cut_places(log, CUTS, EngineConfig().watermark_jump_ms_max)
-    late = places[0] + 1 + int(np.flatnonzero(log.events["reason"][places[0] + 1 :] == 0)[0])
+    after = log.events[places[0] + 1 :]
+    others = (after["reason"] == 0) & (after["user"] != log.events["user"][places[0]])
+    late = places[0] + 1 + int(np.flatnonzero(others)[0])  # another user's first one since the cut
     events, steps = log.events.copy(), log.steps.copy()
     events["time_ms"][late] = steps["time_ms"][step_index(events[late : late + 1])] = (
         CUTS.validation_ms - 1
