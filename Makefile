@@ -12,7 +12,7 @@ UNITS := not kafka and not model and not long
 BROKER := kafka and not model and not long
 MODEL := model and not long
 
-.PHONY: help setup demo test lint bench clean stage-units stage-broker stage-model format
+.PHONY: help setup demo test lint bench parity clean stage-units stage-broker stage-model format
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,6 +46,9 @@ stage-model: .venv/.forecart-full ## Tests that train or need torch
 
 bench: .venv/.forecart-full ## Measure, with the floor in the same run (ONLY=step: one of them)
 	@exec $(BIN)/python -m tests.bench.run $(if $(ONLY),--only $(ONLY))
+
+parity: .venv/.forecart-full ## Kill a worker half-way; recompute every digest and score
+	@exec $(BIN)/pytest -q -s -m long tests/e2e/test_parity.py
 
 clean: ## Remove what was built; the embedded broker and its data are the user's and stay
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

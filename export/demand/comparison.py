@@ -15,16 +15,12 @@ import numpy as np
 
 from export.dataset.build import Origin
 from export.demand.activity import Activity
-from export.demand.forecaster import (
-    Forecast,
-    Forecaster,
-    check_parity,
-    write_forecaster,
-)
+from export.demand.forecaster import Forecast, Forecaster
 from export.demand.scores import Score, mase_scale, scores, simple_paths
 from export.demand.series import Doubles, SeriesSet, Split
 from export.demand.training import Recipe, Trained, train
 from export.demand.windows import horizon_sums, inputs_of
+from export.demand.write_forecaster import check_parity, write_forecaster
 from stream.model.manifest import Training
 
 LSTM = "LSTM"

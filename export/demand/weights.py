@@ -5,7 +5,6 @@ worker's bundle, the reference steps the same LSTM cell as the worker's.
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +13,9 @@ from onnx import TensorProto, helper
 from export.bundles.reference import CELLS
 from export.bundles.to_onnx import Builder
 from export.bundles.weights import Cell
-from export.demand.windows import Floats, Inputs
+from export.demand.windows import OUTPUT, Floats, Inputs
 
 Doubles = npt.NDArray[np.float64]
-
-OUTPUT: Final = "expected"
 
 
 @dataclass(frozen=True, slots=True)

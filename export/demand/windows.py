@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from export.demand.series import Doubles
 
+OUTPUT: Final = "expected"  # of the graph
 SCALE_MIN: Final = 1e-6  # below it a series does not move: scaled by 1
 
 Floats = npt.NDArray[np.float32]

@@ -133,6 +133,18 @@ MODELS: Final[dict[str, Entry]] = {
         "epochs x steps x hidden squared + rows x items", "recurrent:Recurrent",
         options={"kind": "rnn"}, space=_RECURRENT,
     ),
+    "lstm-crop": Entry(
+        "recurrent", _ALL, "lstm; half of its training sequences are cut at a random step",
+        "as lstm", "recurrent:Recurrent", options={"kind": "lstm", "crop": 0.5},
+    ),
+    "lstm-step-dropout": Entry(
+        "recurrent", _ALL, "lstm; a tenth of the steps are left out in training",
+        "as lstm", "recurrent:Recurrent", options={"kind": "lstm", "step_dropout": 0.1},
+    ),
+    "lstm-exchange": Entry(
+        "recurrent", _ALL, "lstm; neighbours within 10 s change places in training, 3 of 10",
+        "as lstm", "recurrent:Recurrent", options={"kind": "lstm", "exchange": 0.3},
+    ),
     "graph-gated": Entry(
         "graph", _ALL, "session graph, gated messages along its edges (SR-GNN)",
         "epochs x rows x (steps x width squared + items)", "graph:Graph",

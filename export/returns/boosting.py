@@ -4,6 +4,7 @@ from typing import Final
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits
 
 from export.returns.purchases import Doubles
 
@@ -19,4 +20,5 @@ SETTINGS: Final = {
 def boosted(columns: Doubles, label: np.ndarray, asked: Doubles, seed: int) -> Doubles:
     """Fit on `columns` (B, F) and give the probabilities of `asked` (B', F): (B',)."""
     model = HistGradientBoostingClassifier(random_state=seed, **SETTINGS)
-    return np.asarray(model.fit(columns, label).predict_proba(asked)[:, 1])
+    with threadpool_limits(1):  # threads that wait for each other on a busy machine cost more
+        return np.asarray(model.fit(columns, label).predict_proba(asked)[:, 1])

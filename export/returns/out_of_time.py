@@ -43,14 +43,21 @@ class Cut(NamedTuple):
         return np.asarray(-special.logit(clipped(silent)))
 
 
+class Learned(NamedTuple):
+    """What was learned from."""
+
+    last_days: list[int]
+    horizon: int  # days of the labels
+    share: float  # that returned in them
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """Answers of all candidates at one cut."""
 
     sample: Sample
     probability: dict[str, Doubles]  # candidate -> (B,)
-    learned_days: dict[str, list[int]]  # how many cuts -> their last days
-    learned_share: dict[str, float]  # how many cuts -> share that returned after them
+    learned: dict[str, Learned]  # ONE_CUT, CUTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,29 +122,20 @@ class _Asker:
         inner, last, end = days
         asked = self._cut(last, end - last)
         half = (end - last) // 2
-        days_of = {ONE_CUT: [inner], CUTS: cuts_within(inner, last, end)}
-        learned = {
+        past = {
             ONE_CUT: [self._cut(inner, last - inner)],
-            CUTS: [self._cut(day, half) for day in days_of[CUTS]],
+            CUTS: [self._cut(day, half) for day in cuts_within(inner, last, end)],
         }
         probability = {PARETO: np.asarray(special.expit(asked.expected_logit))}
-        for cuts_name, cuts in learned.items():
+        for cuts_name, cuts in past.items():
             for learner in LEARNERS:
                 self._say(f"{name}: {learner}, {cuts_name}")
-                file = f"{name}-{learner}-{cuts_name}".replace(" ", "-")
                 probability[f"{learner}, {cuts_name}"] = self._kept.answer(
-                    file,
+                    f"{name}-{learner}-{cuts_name}".replace(" ", "-"),
                     lambda: self._answer(learner, cuts, asked),  # noqa: B023 - at once
                 )
-        return Asked(
-            asked.sample,
-            probability,
-            days_of,
-            {
-                key: float(np.concatenate([cut.sample.returned for cut in cuts]).mean())
-                for key, cuts in learned.items()
-            },
-        )
+        learned = {cuts_name: _learned(cuts) for cuts_name, cuts in past.items()}
+        return Asked(asked.sample, probability, learned)
 
     def _cut(self, day: int, horizon: int) -> Cut:
         sample = sample_at(self._purchases, day, horizon)
@@ -168,3 +166,9 @@ class _Asker:
 def _rows(cut: Cut) -> Rows:
     sample = cut.sample
     return Rows(sample.first, sample.count, buyer_columns(*cut), cut.expected_logit)
+
+
+def _learned(cuts: list[Cut]) -> Learned:
+    returned = np.concatenate([cut.sample.returned for cut in cuts])
+    days = [cut.sample.last_day for cut in cuts]
+    return Learned(days, cuts[0].sample.horizon, float(returned.mean()))

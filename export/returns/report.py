@@ -67,7 +67,7 @@ def as_json(found: Findings) -> dict[str, Any]:
             "chosen": later.chosen,
             "rehearsal": _plain(found.rehearsal),
             "test": _plain(found.test),
-            "learned_share": later.test.learned_share,
+            "learned": {name: cuts._asdict() for name, cuts in later.test.learned.items()},
             "shift": {
                 name: {key: None if np.isnan(held) else held for key, held in asdict(row).items()}
                 for name, row in found.shifts.items()
@@ -137,7 +137,7 @@ def _time_blocks(found: Findings) -> list[Block]:
     return [
         Heading("Out of time"),
         Paragraph(
-            f"Labels only from before {found.settings['last']}: what was learned there is asked"
+            f"Labels only from up to {found.settings['last']}: what was learned there is asked"
             " about the days after it. Pareto/NBD is fitted on the whole past. The candidate is"
             " chosen by the rehearsal's log-loss, which uses nothing of the test:"
             f" **{later.chosen}**."
@@ -152,15 +152,19 @@ def _time_blocks(found: Findings) -> list[Block]:
 
 def _shift_blocks(found: Findings) -> list[Block]:
     asked = found.later.test
-    shares = [f"{name} {_percent(share)}" for name, share in asked.learned_share.items()]
+    shares = [
+        f"{name} {_percent(cuts.share)} in {cuts.horizon} days"
+        for name, cuts in asked.learned.items()
+    ]
     return [
         Heading("Shift of the base rate"),
         Paragraph(
             f"Share that returned: learned from {', '.join(shares)}; asked about"
-            f" {_percent(asked.sample.share)}; expected by Pareto/NBD"
-            f" {_percent(float(asked.probability[PARETO].mean()))}. Corrected: one constant added"
-            " to all logits, so that the mean is what Pareto/NBD expects; no later label is used,"
-            " and the AUROC stays. The last column knows the later share and is no answer."
+            f" {_percent(asked.sample.share)} in {asked.sample.horizon} days; expected by"
+            f" Pareto/NBD {_percent(float(asked.probability[PARETO].mean()))}. Corrected: one"
+            " constant added to all logits, so that the mean is what Pareto/NBD expects; no later"
+            " label is used, and the AUROC stays. The last column knows the later share and is no"
+            " answer."
         ),
         Table(
             ("candidate", "mean given", "log-loss", "corrected", "if the share were known"),
@@ -224,11 +228,12 @@ def _table(reference: str, rows: dict[str, Measured]) -> Table:
 
 
 def _learned(name: str, asked: Asked) -> str:
-    cuts = (
-        f"{cuts}: {', '.join(date.fromordinal(day).isoformat() for day in days)}"
-        for cuts, days in asked.learned_days.items()
+    said = (
+        f"{key}: {', '.join(date.fromordinal(day).isoformat() for day in cuts.last_days)},"
+        f" the {cuts.horizon} days after"
+        for key, cuts in asked.learned.items()
     )
-    return f"{name}, last days of what was learned from: {'; '.join(cuts)}"
+    return f"{name}, learned from {'; '.join(said)}"
 
 
 def _by_fold(folds: FiveFolds) -> dict[str, dict[str, list[float]]]:

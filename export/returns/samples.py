@@ -23,6 +23,7 @@ class Sample:
     """B customers who bought at least once up to a day."""
 
     purchases: Purchases
+    last_day: int  # known
     horizon: int  # days after the last day known
     customer: Integers  # (B,)
     first: Integers  # (B,) row of the first visit in purchases; the others follow it
@@ -64,7 +65,7 @@ def sample_at(purchases: Purchases, last_day: int, horizon: int) -> Sample:
     histories = histories_of(
         place, purchases.day[known].astype(np.float64), float(cut), users_count=len(customer)
     )
-    return Sample(purchases, horizon, customer, first, count, histories, returned)
+    return Sample(purchases, last_day, horizon, customer, first, count, histories, returned)
 
 
 def recency_frequency_money(sample: Sample) -> Doubles:

@@ -36,7 +36,7 @@ def shifts(asked: Asked) -> dict[str, Shift]:
     for name, value in asked.probability.items():
         cuts = name.partition(", ")[2]
         out[name] = Shift(
-            asked.learned_share[cuts] if cuts else float("nan"),
+            asked.learned[cuts].share if cuts else float("nan"),
             float(value.mean()),
             log_loss(value, returned),
             log_loss(shifted_to(value, expected), returned),

@@ -22,6 +22,7 @@ from export.dataset.record import Integers
 from export.dataset.sessions import Sequences
 from export.models import CORES
 from export.models.network import INPUT_SCALE, TEMPERATURE, Network, Sizes
+from export.training.item_start import item_start
 from export.training.schedule import batches_by_length, cosine
 
 
@@ -32,7 +33,7 @@ class NextItemRecipe:
     kind: str = "lstm"
     width: int = 128  # of the core and of the item table
     layers: int = 1
-    epochs: int = 9
+    epochs: int = 6
     epochs_on_all: int = 2  # the last ones, which see the held-out sessions too
     batch_sessions: int = 256  # fewer where an epoch would have fewer than `epoch_batches_min`
     batch_sessions_min: int = 16
@@ -93,11 +94,12 @@ class NextItemTrainer:
         self.rng = np.random.default_rng(recipe.seed)
         core = CORES[recipe.kind](sizes.item, recipe.width, recipe.layers)
         self.network = Network(core, recipe.width, sizes, recipe.dropout)
-        self.network.item.weight.data.mul_(recipe.row_length / sizes.item**0.5)
         self.epochs_done = 0
         self.seconds = 0.0  # of training, over all starts
         learned = len(sequences) - int(recipe.held_out * len(sequences))
         self.held_out = sequences.part(learned, len(sequences))
+        start = _start(sequences.part(0, learned), sizes) * recipe.row_length
+        self.network.item.weight.data.copy_(torch.from_numpy(start))
         self._items = torch.from_numpy(sequences.items).long()
         self._pieces = cut(sequences, recipe.refresh_steps)
         self._learned = np.flatnonzero(self._pieces.start < sequences.first[learned])
@@ -207,6 +209,11 @@ class NextItemTrainer:
         chance = np.diff(self._chance, prepend=0)[drawn] / self._chance[-1]
         expected = np.log(count * chance).astype(np.float32)
         return torch.from_numpy(drawn + 1), torch.from_numpy(expected)
+
+
+def _start(sequences: Sequences, sizes: Sizes) -> np.ndarray:
+    owner = np.repeat(np.arange(len(sequences)), sequences.lengths)
+    return item_start(sequences.items.astype(np.int64), owner, sizes.item_rows, sizes.item)
 
 
 def _chance(sequences: Sequences, items: int, power: float) -> np.ndarray:

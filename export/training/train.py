@@ -318,8 +318,7 @@ def start_from(network: Network, part: Part) -> None:
     network.head_std.data.copy_(torch.from_numpy(np.maximum(head.std(axis=0), 1e-3)))
     sizes = network.sizes
     start = item_start(data.item[rows], data.user[rows], sizes.item_rows, sizes.item)
-    if start is not None:
-        network.item.weight.data.copy_(torch.from_numpy(start) * ROW_LENGTH)
+    network.item.weight.data.copy_(torch.from_numpy(start) * ROW_LENGTH)
 
 
 def _steps(data: TrainingSet, part: Integers) -> StepInputs:

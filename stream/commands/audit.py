@@ -12,9 +12,10 @@ from stream.audit.decode import OUTCOMES
 from stream.audit.run import Names, Report, audit, wait_settled
 from stream.commands.options import bootstrap_of, with_settings
 from stream.commands.terminal import write_table
-from stream.model.bundle import load_bundle
+from stream.model.bundle import Bundle, load_bundle
 from stream.model.manifest import BundleError
 from stream.model.providers import open_graphs
+from stream.served.bundles import bundle_of
 from stream.served.log import Log, ServedError, names_of, open_log
 from stream.served.parity import Parity, Recomputation
 from stream.settings import Settings
@@ -41,13 +42,18 @@ UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 )
 @click.option(
     "--bundle",
-    "folder",
+    "folders",
+    multiple=True,
     type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="With --scores: the bundle; default: the one that workers start with.",
+    help="With --scores: a bundle; default: those of the deployment, by their versions.",
 )
 @with_settings
 def command(
-    settle_s: float | None, since: str | None, scores: bool, folder: Path | None, settings: Settings
+    settle_s: float | None,
+    since: str | None,
+    scores: bool,
+    folders: tuple[Path, ...],
+    settings: Settings,
 ) -> None:
     """Check that every input event is accounted for, exactly once.
 
@@ -57,45 +63,58 @@ def command(
     in flight). It may run beside a worker.
 
     With --scores, the rows are applied and scored once more in the order in which the worker
-    applied them; a second last line says how many digests and scores are equal.
+    applied them; a line for each model says how many digests and scores are equal.
 
     Example: forecart audit --settle 30
     """
     since_ms = None if since is None else _time_ms(since)
-    if folder is not None and not scores:
+    if folders and not scores:
         raise click.UsageError("--bundle goes with --scores.")
     names = names_of(settings.topic_prefix)
-    parity = None
+    passes: list[Parity] = []
     with open_log(bootstrap_of(settings)) as log:
         if settle_s is not None:
             wait_settled(log, names, settle_s, since_ms)
         repeats = settings.guarantee == "at_least_once"
         report = audit(log, names, since_ms, repeats=repeats)
         if scores:
-            parity = _recompute(log, names, folder, settings)
+            try:
+                passes = _recompute(log, names, folders, settings)
+            except (BundleError, ServedError) as error:
+                raise click.ClickException(str(error)) from error
     _write(report)
-    if parity is not None:
+    for parity in passes:
         _write_problems(parity.problems)
         click.echo(f"scores: {parity.summary()}")
     unsettled = settle_s is not None and report.total("in_flight") > 0
-    wrong = report.problems.count + (parity.problems.count if parity else 0)
-    if wrong or unsettled:
+    if report.problems.count or unsettled or any(parity.problems.count for parity in passes):
         raise click.exceptions.Exit(1)
 
 
-def _recompute(log: Log, names: Names, folder: Path | None, settings: Settings) -> Parity:
-    try:
-        bundle = load_bundle(folder or settings.bundle or None, settings.window_steps)
-        config = settings.engine(bundle.refresh_steps, bundle.hazard_edges_ms)
-        partitions = len(log.ranges([names.predictions]))
-        decoder = Decoder(partitions, settings.event_bytes_max, settings.skew_ms_max)
-        again = Recomputation(
-            log, names, bundle, open_graphs(bundle, "cpu"), config, decoder, settings.items_top
-        )
-        for number in range(partitions):
-            again.compare(number)
-    except (BundleError, ServedError) as error:
-        raise click.ClickException(str(error)) from error
+def _recompute(
+    log: Log, names: Names, folders: tuple[Path, ...], settings: Settings
+) -> list[Parity]:
+    """Make a pass with the first bundle, and one for each other model that it meets."""
+    given = [load_bundle(folder, settings.window_steps) for folder in folders]
+    first = given[0] if given else load_bundle(settings.bundle or None, settings.window_steps)
+    done = [_pass(log, names, first, settings, others=True)]
+    for version in done[0].other_models:
+        known = next((bundle for bundle in given if bundle.version == version), None)
+        other = known or bundle_of(version, None, settings)
+        done.append(_pass(log, names, other, settings, others=False))
+    return done
+
+
+def _pass(log: Log, names: Names, bundle: Bundle, settings: Settings, *, others: bool) -> Parity:
+    config = settings.engine(bundle.refresh_steps, bundle.hazard_edges_ms)
+    partitions = len(log.ranges([names.predictions]))
+    decoder = Decoder(partitions, settings.event_bytes_max, settings.skew_ms_max)
+    graphs = open_graphs(bundle, "cpu")
+    again = Recomputation(
+        log, names, bundle, graphs, config, decoder, settings.items_top, others=others
+    )
+    for number in range(partitions):
+        again.compare(number)
     return again.parity
 
 

@@ -2,14 +2,14 @@
 
 The rows are applied by a new engine in the order in which the worker applied them, and scored by
 the bundle. Digests, ids and outcomes must be equal; scores may differ by the bundle's tolerance,
-and by the half of a millionth that six decimals leave out. Predictions of another model are
-compared but for their scores. Of a log that retention has cut, users who were known before the cut
-are left out, since what they did is gone.
+and by the half of a millionth that six decimals leave out. Scores of another model's predictions
+take a pass of their own, with its bundle. Of a log that retention has cut, users who were known
+before the cut are left out, since what they did is gone.
 """
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -41,8 +41,9 @@ Doubles = npt.NDArray[np.float64]
 
 @dataclass(slots=True)
 class Parity:
-    """What was compared, of all partitions together."""
+    """What was compared in one pass, of all partitions together."""
 
+    model: str
     tolerance: float
     rows: int = 0
     predictions: int = 0
@@ -58,7 +59,7 @@ class Parity:
     def summary(self) -> str:
         """Put everything in one line."""
         return (
-            f"rows={self.rows} predictions={self.predictions} late={self.late}"
+            f"model={self.model} rows={self.rows} predictions={self.predictions} late={self.late}"
             f" digests_equal={self.digests_equal} scores={self.scores}"
             f" scores_equal={self.scores_equal} difference_max={self.difference_max:.2e}"
             f" tolerance={self.tolerance:.0e} other_models={self.other_models.total()}"
@@ -67,7 +68,10 @@ class Parity:
 
 
 class Recomputation:
-    """Compares the partitions of a deployment, one after the other."""
+    """One pass over a deployment with one bundle, a partition after the other.
+
+    others: predictions of other models count too, all but their scores.
+    """
 
     def __init__(
         self,
@@ -78,9 +82,12 @@ class Recomputation:
         config: EngineConfig,
         decoder: Decoder,
         items_top: int,
+        *,
+        others: bool = True,
     ) -> None:
         """Take the deployment's engine settings, decoder and number of items in a prediction."""
-        self.parity = Parity(bundle.manifest.tolerance)
+        self.parity = Parity(bundle.version, bundle.manifest.tolerance)
+        self._others = others
         self._log = log
         self._names = names
         self._bundle = bundle
@@ -111,11 +118,14 @@ class Recomputation:
         rows, told = again.rows, served.rows
         parity.rows += len(rows)
         at = np.flatnonzero(told["outcome"] == _PREDICTED)
-        parity.predictions += len(at)
-        if not order.cut:
+        if self._others and not order.cut:
             for row in np.flatnonzero(rows["outcome"] != told["outcome"]).tolist():
-                self._say(order, told[row], _outcome(rows[row]), _outcome(told[row]), "outcome")
+                found, said = _outcome(rows[row]), _outcome(told[row])
+                self._say(order, told[row], f"outcome {said} was told, {found} is recomputed")
         for row, note in zip(at.tolist(), notes, strict=True):
+            if not self._others and note.model_version != parity.model:
+                continue
+            parity.predictions += 1
             parity.late += note.late
             if note.user_epoch < order.seq_first:
                 parity.begun_before += 1
@@ -137,8 +147,8 @@ class Recomputation:
             ("as_of", int(row["as_of_ms"]), note.as_of),
         ):
             if found != said:
-                self._say(order, told, found, said, name)
-        if note.model_version != self._bundle.version:
+                self._say(order, told, f"{name} {said} was told, {found} is recomputed")
+        if note.model_version != parity.model:
             parity.other_models[note.model_version] += 1
             return
         parity.scores += 1
@@ -149,7 +159,7 @@ class Recomputation:
         if worst <= parity.tolerance + DECIMALS_ERROR:
             parity.scores_equal += 1
         else:
-            self._say(order, told, f"{worst:.6f} off", "within the tolerance", name)
+            self._say(order, told, f"{name} differs by {worst:.6f}")
 
     def _differences(self, at: int, note: Prediction, again: Settled) -> dict[str, float]:
         scores = again.scores
@@ -182,9 +192,9 @@ class Recomputation:
             for item in mine.keys() | said.keys()
         }
 
-    def _say(self, order: Order, told: Records, found: Any, said: Any, what: str) -> None:
+    def _say(self, order: Order, told: Records, what: str) -> None:
         place = f"{self._names.inputs[told['topic']]}-{order.partition}-{told['offset']}"
-        self.parity.problems.add(f"{place}: {what} {said} was told, {found} is recomputed")
+        self.parity.problems.add(f"{place}: {what}")
 
 
 def _engine(config: EngineConfig, order: Order) -> Engine:

@@ -25,6 +25,8 @@ REACH_S = 5.0  # to get a first answer from the broker
 STALL_S = 30.0  # without a record though the end is not reached; above the transaction time-out
 BATCH_RECORDS = 5_000
 POLL_S = 0.2
+# A topic that has just been made, or a broker that has just been started.
+_NO_LEADER = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
 
 Ranges = Mapping[tuple[str, int], tuple[int, int]]
 
@@ -196,15 +198,20 @@ class Reader:
         self, places: Sequence[tuple[str, int]], spec: OffsetSpec, level: IsolationLevel
     ) -> dict[tuple[str, int], int]:
         wanted = {TopicPartition(*place): spec for place in places}
-        try:
-            futures = self._admin.list_offsets(
-                wanted, isolation_level=level, request_timeout=REACH_S * 2
-            )
-            return {(at.topic, at.partition): f.result().offset for at, f in futures.items()}
-        except KafkaException as error:
-            raise BrokerError(
-                f"Kafka at {self.bootstrap} does not tell its offsets: {error.args[0].str()}"
-            ) from error
+        deadline_s = time.monotonic() + REACH_S
+        while True:
+            try:
+                futures = self._admin.list_offsets(
+                    wanted, isolation_level=level, request_timeout=REACH_S * 2
+                )
+                return {(at.topic, at.partition): f.result().offset for at, f in futures.items()}
+            except KafkaException as error:
+                if error.args[0].code() in _NO_LEADER and time.monotonic() < deadline_s:
+                    time.sleep(POLL_S)
+                    continue
+                raise BrokerError(
+                    f"Kafka at {self.bootstrap} does not tell its offsets: {error.args[0].str()}"
+                ) from error
 
     def _check(self, error: KafkaError) -> None:
         if error.code() == KafkaError._PARTITION_EOF or error.retriable():

@@ -171,6 +171,9 @@ def show(case: Case, run: Run, versions: tuple[str, str], audit: str) -> int:
     print(f"{'':8}{'s':>7}{'events/s':>10}{'pause, all':>12}{'one part.':>11}{'commits':>9}  ms")
     longest = {}
     for name, (begin_s, end_s) in phases.items():
+        if end_s <= begin_s:  # the change came after the producer's end
+            print(f"{name:8}{'none':>7}")
+            continue
         rate, commit_ms = _commits(run.points, begin_s, end_s)
         every = _pause_ms(run.said, begin_s, end_s)
         one = max(_pause_ms([messages], begin_s, end_s) for messages in run.said)

@@ -51,13 +51,15 @@ def test_refusals_are_one_line(on_broker, kafka, topic_prefix, log, told):  # no
     )  # fmt: skip
     entry.edit(model_version="demo-other")
     write_played(kafka, topic_prefix, log)
+    name = topic_prefix + told["prediction_id"]
     for words, why in (
-        ((told["prediction_id"],), f"'{told['input']['topic']}' is none of the inputs"),
-        ((topic_prefix + told["prediction_id"],), "model demo-other is needed, and the bundle in"),
-        ((topic_prefix + "clicks-3-1",), "has no partition 3"),
-        (("--user", "nobody"), "no prediction of user 'nobody'"),
+        (("explain", told["prediction_id"]), f"'{told['input']['topic']}' is none of the inputs"),
+        (("explain", name), "model demo-other is needed, and the bundle in"),
+        (("explain", topic_prefix + "clicks-3-1"), "has no partition 3"),
+        (("explain", "--user", "nobody"), "no prediction of user 'nobody'"),
+        (("audit", "--scores"), "model demo-other is needed, and the bundle in"),
     ):
-        result = on_broker("explain", *words, *RIG)
+        result = on_broker(*words, *RIG)
         assert (result.exit_code, result.stdout) == (1, "")
         assert result.stderr.count("\n") == 1
         assert why in result.stderr

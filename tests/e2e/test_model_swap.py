@@ -63,7 +63,7 @@ def runs(at: Deployment) -> list[list[str]]:
     return found
 
 
-def test_activated_and_rolled_back_under_load(deployment: Deployment, tmp_path: Path) -> None:  # noqa: F811
+def test_there_and_back_under_load(deployment: Deployment, tmp_path: Path) -> None:  # noqa: F811
     bundle = tmp_path / "second"
     bench_bundle(bundle, 200, hidden=20)
     first, second = version_in(SHIPPED), version_in(bundle)

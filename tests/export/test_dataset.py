@@ -100,6 +100,25 @@ def test_rows_are_those_that_serving_would_score(made: Made, splits: Splits) -> 
     assert 0.95 * good < scored < good
 
 
+def test_a_row_that_comes_late_over_a_cut_is_of_no_split(
+    made: Made, dataset: Dataset, splits: Splits, tmp_path: Path
+) -> None:
+    """Applied in validation, but nothing of its window lies there; train was over without it."""
+    log = made.log
+    places = cut_places(log, CUTS, EngineConfig().watermark_jump_ms_max)
+    after = log.events[places[0] + 1 :]
+    others = (after["reason"] == 0) & (after["user"] != log.events["user"][places[0]])
+    late = places[0] + 1 + int(np.flatnonzero(others)[0])  # another user's first one since the cut
+    events, steps = log.events.copy(), log.steps.copy()
+    events["time_ms"][late] = steps["time_ms"][step_index(events[late : late + 1])] = (
+        CUTS.validation_ms - 1
+    )
+    moved = replace(log, events=events, steps=steps)
+    other = build_dataset(tmp_path / "late", moved, made.names, ORIGIN, WISHES, quiet).splits(L)
+    assert len(other.train.data.user) == len(splits.train.data.user)
+    assert len(other.validation.data.user) == len(splits.validation.data.user) - 1
+
+
 def test_a_label_beyond_a_cut_is_unknown(splits: Splits) -> None:
     for split in splits.each():
         labels, rows = split.data.labels, split.recorded.rows

@@ -13,20 +13,14 @@ pytest.importorskip("torch", reason="training needs the export extra")
 import torch
 
 from export.__main__ import group
-from export.demand.forecaster import (
-    GRAPH,
-    INTERVAL,
-    Forecaster,
-    check_parity,
-    load_forecaster,
-    write_forecaster,
-)
+from export.demand.forecaster import GRAPH, Forecaster, load_forecaster
 from export.demand.question import CALENDARS
 from export.demand.report import verdict
 from export.demand.scores import Score
 from export.demand.series import SeriesSet, Split
 from export.demand.training import Recipe, Trained, train
 from export.demand.windows import Inputs
+from export.demand.write_forecaster import INTERVAL, check_parity, write_forecaster
 from stream.model.manifest import MANIFEST, BundleError, Training
 
 pytestmark = pytest.mark.model

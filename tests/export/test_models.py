@@ -119,7 +119,7 @@ def test_rows_after_the_training_rows_change_nothing(parts: tuple[Part, Part, Pa
     none = validation.at(validation.rows[:0])
     half = train.at(train.rows[train.data.sequence % 2 == 0])
     others = np.setdiff1d(train.rows, half.rows)
-    for name in ("decision-tree", "markov", "stacked"):
+    for name in ("decision-tree", "markov"):
         before, after = make(name, **quick(name)), make(name, **quick(name))
         before.fit(half, none, 1, quiet)
         kept = train.data.labels.next_type[others].copy()

@@ -9,6 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from export.__main__ import group
+from export.baselines.mbg_nbd import fit_bg_nbd
+from export.baselines.pareto_nbd import fit_pareto_nbd
+from export.evaluation.probabilities import log_loss, roc_auc
 from export.returns.five_folds import FOLDS, folds_of
 from export.returns.kept import Kept
 from export.returns.out_of_time import cuts_within
@@ -19,6 +22,7 @@ from export.returns.shift import shifted_to
 HEADER = " customer_id  date number_of_cds  dollar_value\n"
 LINES = HEADER + " b 19970103 1 10.00\n a 19970101 2 5.5\n a 19970101 1 4.5\n\n a 19970105 1 7\n"
 DAY = date(1997, 1, 1).toordinal()
+CDNOW = Path(__file__).parents[3] / "shared" / "data" / "cdnow" / "CDNOW_master.txt.gz"
 
 
 @pytest.fixture
@@ -106,6 +110,17 @@ def test_a_sample_knows_the_last_day_and_nothing_after_it(purchases) -> None:
         sample_at(purchases, DAY + 2, 1)
     with pytest.raises(ValueError, match="no purchase up to 1996-12-31"):
         sample_at(purchases, DAY - 1, 9)
+
+
+@pytest.mark.skipif(not CDNOW.exists(), reason="shared/data/cdnow is not on this machine")
+def test_buyer_models_do_on_cdnow_what_is_known_of_them() -> None:
+    sample = sample_at(read_purchases(CDNOW), date(1997, 12, 31).toordinal(), 181)
+    assert (len(sample), int(sample.returned.sum())) == (23_570, 5_374)
+    known = ((fit_pareto_nbd, 0.7998, 0.4208), (fit_bg_nbd, 0.7882, 0.4244))
+    for fit, auroc, loss in known:
+        returns = 1 - fit(sample.histories).p_silent(sample.histories, 181)
+        assert roc_auc(returns, sample.returned) == pytest.approx(auroc, abs=0.0005)
+        assert log_loss(returns, sample.returned) == pytest.approx(loss, abs=0.0005)
 
 
 def test_folds_share_both_answers_out() -> None:

@@ -92,7 +92,7 @@ def test_nothing_after_the_cut_reaches_an_answer(purchases) -> None:
 def test_the_command_writes_a_report_and_goes_on_where_it_was_cut_short(file, tmp_path) -> None:
     out = tmp_path / "out"
     arguments = ["benchmark", "return", "--data", str(file), "--out", str(out), *OPTIONS]
-    arguments += ["--seeds", "2", "--updates", "20"]
+    arguments += ["--seeds", "1", "--updates", "20"]
     done = CliRunner().invoke(group, arguments)
     assert done.exit_code == 0, done.output
     last = done.output.strip().splitlines()[-1]

@@ -22,7 +22,7 @@ from export.models.contract import Part
 from export.models.network import Network, Sizes
 from export.training.calibrate import calibrate
 from export.training.checkpoint import CheckpointError
-from export.training.item_start import item_start
+from export.training.item_start import DENSE_ITEMS_MAX, item_start
 from export.training.train import Recipe, Trainer, run_rows, train, validation_losses
 from stream.core.config import DAY_MS, EngineConfig
 from stream.model.bundle import Bundle, load_bundle, table_rows
@@ -222,17 +222,18 @@ def test_calibration_mends_a_skewed_logit() -> None:
     assert made.described()["purchase"]["scale"] == pytest.approx(made.scale[3], abs=1e-5)
 
 
-def test_items_seen_together_start_together() -> None:
+@pytest.mark.parametrize("rows", [42, DENSE_ITEMS_MAX + 1])
+def test_items_seen_together_start_together(rows: int) -> None:
+    """In both ways of finding the factors."""
     rng = np.random.default_rng(1)
     groups = np.arange(1, 41).reshape(4, 10)
     visits = [rng.permutation(groups[rng.integers(4)])[:5] for _ in range(400)]
-    start = item_start(np.concatenate(visits), np.repeat(np.arange(400), 5), 42, 8)
-    assert start is not None
+    start = item_start(np.concatenate(visits), np.repeat(np.arange(400), 5), rows, 8)
+    assert np.linalg.norm(start, axis=1) == pytest.approx(np.ones(rows), abs=1e-5)
     close = start @ start.T
     inside = np.mean([close[np.ix_(group, group)].mean() for group in groups])
     across = close[np.ix_(groups[0], groups[1])].mean()
     assert inside > across + 0.5
-    assert item_start(np.ones(3, np.int64), np.zeros(3, np.int64), 6001, 8) is None
 
 
 def test_the_command_makes_a_bundle_that_loads(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from tests.served.conftest import Shipped
 from tests.served.played import NAMES, PlayedLog
 
 
-def compared(log: PlayedLog, shipped: Shipped) -> Parity:
+def compared(log: PlayedLog, shipped: Shipped, *, others: bool = True) -> Parity:
     again = Recomputation(
-        log, NAMES, shipped.bundle, shipped.graphs, shipped.config, Decoder(1), items_top=10
+        log, NAMES, shipped.bundle, shipped.graphs, shipped.config, Decoder(1), 10, others=others
     )
     again.compare(0)
     return again.parity
@@ -57,7 +57,7 @@ def test_a_changed_item_list_is_found(log, shipped) -> None:
     entry.edit(items=items)
     parity = compared(log, shipped)
     assert parity.problems.count == 1
-    assert f"score of item {items[0]['item_id']} within the tolerance" in parity.problems.shown[0]
+    assert f"score of item {items[0]['item_id']} differs by" in parity.problems.shown[0]
 
 
 def test_a_changed_digest_is_found(log, shipped) -> None:
@@ -85,6 +85,9 @@ def test_predictions_of_another_model_are_counted(log, shipped) -> None:
     assert parity.problems.count == 0
     assert parity.other_models == {"another": 100}
     assert parity.scores == parity.predictions - 100
+    own = compared(log, shipped, others=False)
+    assert own.scores == own.predictions == own.digests_equal == parity.scores
+    assert own.other_models == {}
 
 
 @pytest.mark.parametrize("topic", ["clicks", "predictions", "receipts"])
