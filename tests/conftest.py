@@ -10,9 +10,14 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import pytest
+from hypothesis import settings
 
 from stream.local.kafka import EmbeddedKafka
 from tests.kafka_tools import create_topics, delete_topics, unique_prefix
+
+# The first example of a kernel compiles it: seconds, and no fault.
+settings.register_profile("forecart", deadline=None)
+settings.load_profile("forecart")
 
 
 def pytest_configure() -> None:
