@@ -152,6 +152,9 @@ def predictions(case: Case, topic: str, partitions: int) -> list[list[Said]]:
 def show(case: Case, run: Run, versions: tuple[str, str], audit: str) -> int:
     """Print what was seen; returns the exit status."""
     firsts = [_first_of(messages, versions) for messages in run.said]
+    if not any(m.model_version == versions[1] for messages in run.said for m in messages):
+        print(f"audit {audit}\nno event was left when the model changed: more --seconds")
+        return 1
     once = all(first is not None for first in firsts)
     changed_s = max((first or 0) for first in firsts) / 1000
     seen_s = min((wall for _, wall, *_ in run.points if wall > changed_s), default=changed_s)
@@ -171,7 +174,7 @@ def show(case: Case, run: Run, versions: tuple[str, str], audit: str) -> int:
     print(f"{'':8}{'s':>7}{'events/s':>10}{'pause, all':>12}{'one part.':>11}{'commits':>9}  ms")
     longest = {}
     for name, (begin_s, end_s) in phases.items():
-        if end_s <= begin_s:  # the change came after the producer's end
+        if end_s <= begin_s:  # the producer ended during the change
             print(f"{name:8}{'none':>7}")
             continue
         rate, commit_ms = _commits(run.points, begin_s, end_s)
