@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from export.evaluation.intervals import DRAWS, Draws, draw_users, interval, mean_of, replicas
+from export.evaluation.intervals import DRAWS, Draws, draw_users, interval, replicas_of
 from export.evaluation.questions import COLUMNS, PRIMARY, Asked, measures, row_values
 from export.models.contract import NEXT_ACTION, PURCHASE
 
@@ -89,7 +89,7 @@ def compare(
         raise ValueError(f"no model answers {question}")
     primary = next(column for column in COLUMNS[question] if column.name == PRIMARY[question])
     held = {
-        name: _value(asked["validation"], answers, primary.name)
+        name: primary_value(asked["validation"], answers)
         for name, answers in kept["validation"].items()
     }
     ranked = sorted(held, key=lambda name: (-primary.better * held[name], name))
@@ -125,16 +125,9 @@ def by_length(asked: Asked, kept: Kept) -> list[Length]:
     return out
 
 
-def primary_difference(
-    asked: Asked, one: npt.NDArray[np.floating], other: npt.NDArray[np.floating], draws: Draws
-) -> Cell:
-    """Primary measure of `one` minus that of `other`, on the same rows."""
-    apart = row_values(asked, one) - row_values(asked, other)
-    return Cell(float(apart.mean()), *interval(replicas(mean_of(apart), draws)))
-
-
-def _value(asked: Asked, answers: npt.NDArray[np.floating], name: str) -> float:
-    return measures(asked, answers)[name](np.ones(len(asked.truth)))
+def primary_value(asked: Asked, answers: npt.NDArray[np.floating]) -> float:
+    """Primary measure over all rows asked."""
+    return measures(asked, answers)[PRIMARY[asked.question]](np.ones(len(asked.truth)))
 
 
 def _drawn(
@@ -144,7 +137,7 @@ def _drawn(
     every = np.ones(len(asked.truth))
     return (
         {name: measure(every) for name, measure in made.items()},
-        {name: replicas(measure, draws) for name, measure in made.items()},
+        replicas_of(made, draws),
     )
 
 

@@ -5,7 +5,8 @@ all their rows (Cameron, Gelbach and Miller, 2008). All models are asked on the 
 difference between two is taken draw by draw, which takes out what both found hard. Seeded.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 Doubles = npt.NDArray[np.float64]
-Measure = Callable[[Doubles], float]  # weights of the rows (B,) -> value; see `measures of rows`
+Measure = Callable[[Doubles], float]  # weights of the rows (B,) -> value
 
 DRAWS: Final = 1000
 LEVEL: Final = 0.95
@@ -44,19 +45,25 @@ def draw_users(user: npt.NDArray[np.integer], seed: int, draws: int = DRAWS) -> 
 
 def replicas(measure: Measure, draws: Draws) -> Doubles:
     """Value of the measure in each draw: (R,). NaN where it has none (no row of a class drawn)."""
-    out = np.empty(len(draws.times))
-    for index, times in enumerate(draws.times):  # as dear as R calls of the measure
-        try:
-            out[index] = measure(times[draws.place])
-        except ValueError:
-            out[index] = np.nan
+    return replicas_of({"": measure}, draws)[""]
+
+
+def replicas_of(measures: Mapping[str, Measure], draws: Draws) -> dict[str, Doubles]:
+    """Give the replicas of several measures. As dear as R calls of each: 0.1 ms for 20,000 rows."""
+    out = {name: np.full(len(draws.times), np.nan) for name in measures}
+    for index, times in enumerate(draws.times):
+        weight = times[draws.place]
+        for name, measure in measures.items():
+            with contextlib.suppress(ValueError):
+                out[name][index] = measure(weight)
     return out
 
 
 def mean_of(values: npt.NDArray[np.floating]) -> Measure:
     """Measure of rows that is a plain mean of `values` (B,)."""
     held = values.astype(np.float64)
-    return lambda weight: float(held @ weight / weight.sum())
+    # A sum, not a dot product: the latter wakes the threads of the algebra library each time.
+    return lambda weight: float((held * weight).sum() / weight.sum())
 
 
 def interval(drawn: Doubles, level: float = LEVEL) -> tuple[float, float]:

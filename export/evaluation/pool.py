@@ -1,8 +1,9 @@
-"""Jobs run beside each other, one process each, a core each.
+"""Jobs run beside each other in processes, a core each.
 
-Rules of the room: a process does one job and ends, so nothing of one is in another, and a crash
-names its job. Libraries of linear algebra get one thread: two jobs of one thread end earlier than
-one job of two, and their times can be compared. A job that fails does not end the others.
+Rules of the room: libraries of linear algebra get one thread: two jobs of one thread end earlier
+than one job of two, and their times can be compared. A process does one job after the other, since
+opening a dataset is dear. A job that fails does not end the others; one that kills its process gets
+named, and another process takes over.
 """
 
 import multiprocessing
@@ -27,9 +28,9 @@ class JobsError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Started:
-    name: str
+class _Worker:
     process: BaseProcess
+    name: str  # of its job
 
 
 def run_jobs(jobs: Mapping[str, Job], at_once: int, board: Board) -> None:
@@ -39,51 +40,72 @@ def run_jobs(jobs: Mapping[str, Job], at_once: int, board: Board) -> None:
     """
     for name in _THREADS:
         os.environ.setdefault(name, "1")  # read by a library when a process loads it
-    context = multiprocessing.get_context("spawn")
     waiting = list(jobs.items())
-    started: dict[Connection, _Started] = {}
+    working: dict[Connection, _Worker] = {}
     failed: dict[str, str] = {}
+
+    def hand(end: Connection, process: BaseProcess) -> None:
+        if waiting:
+            name, job = waiting.pop(0)
+            end.send(job)
+            working[end] = _Worker(process, name)
+            board.said(name, "started")
+        else:
+            end.send(None)
+            process.join()
+
     try:
-        while waiting or started:
-            while waiting and len(started) < at_once:
-                name, job = waiting.pop(0)
-                here, there = context.Pipe(duplex=False)
-                process: BaseProcess = context.Process(target=_do, args=(job, there), daemon=True)
-                process.start()
-                there.close()
-                started[here] = _Started(name, process)
-                board.said(name, "started")
-            for ready in wait(list(started)):
+        while waiting or working:
+            while waiting and len(working) < at_once:
+                hand(*_start())
+            for ready in wait(list(working)):
                 end = cast("Connection", ready)
-                name = started[end].name
+                worker = working[end]
                 try:
                     kind, text = end.recv()
-                except EOFError:
-                    process = started.pop(end).process
-                    process.join()
-                    if process.exitcode and name not in failed:
-                        failed[name] = f"its process ended with {process.exitcode}"
-                    board.ended(name, f"failed: {failed[name]}" if name in failed else "done")
-                else:
-                    if kind == "failed":
-                        failed[name] = text
-                    else:
-                        board.said(name, text)
+                except (EOFError, ConnectionError):
+                    worker.process.join()
+                    kind, text = "failed", f"its process ended with {worker.process.exitcode}"
+                    del working[end]
+                    failed[worker.name] = text
+                    board.ended(worker.name, f"failed: {text}")
+                    continue
+                if kind == "said":
+                    board.said(worker.name, text)
+                    continue
+                if kind == "failed":
+                    failed[worker.name] = text
+                board.ended(worker.name, f"failed: {text}" if kind == "failed" else "done")
+                del working[end]
+                hand(end, worker.process)
     finally:
-        for left in started.values():
+        for left in working.values():
             left.process.terminate()
             left.process.join()
     if failed:
         raise JobsError("; ".join(f"{name}: {text}" for name, text in failed.items()))
 
 
-def _do(job: Job, end: Connection) -> None:
-    """Run in the process of one job."""
+def _start() -> tuple[Connection, BaseProcess]:
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_work, args=(there,), daemon=True)
+    process.start()
+    there.close()
+    return here, process
+
+
+def _work(end: Connection) -> None:
+    """Run in a process: jobs until there are no more, or until who sends them is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started it
     try:
-        job(lambda text: end.send(("said", text)))
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told to who started it
-        text = str(error).strip().split("\n")[0]
-        end.send(("failed", f"{type(error).__name__}: {text}"))
-    finally:
-        end.close()
+        while (job := end.recv()) is not None:
+            try:
+                job(lambda text: end.send(("said", text)))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is told to who sent it
+                text = str(error).strip().split("\n")[0]
+                end.send(("failed", f"{type(error).__name__}: {text}"))
+            else:
+                end.send(("done", ""))
+    except (EOFError, ConnectionError):
+        return

@@ -30,7 +30,7 @@ class Reliability(NamedTuple):
 
     predicted: Doubles  # mean probability
     happened: Doubles  # share of yes
-    weight: Doubles  # rows, or their weights
+    weight: Doubles  # rows
 
 
 def roc_auc(score: npt.NDArray[np.floating], label: Flags) -> float:
@@ -113,31 +113,35 @@ def weighted_calibration_error(
     probability: npt.NDArray[np.floating], label: Flags, bins: int = BINS
 ) -> Weighted:
     """Prepare `calibration_error` for many weightings: the bins stay where all rows put them."""
+    p, place, count = _binned(probability, bins)
 
     def measure(weight: Doubles) -> float:
-        made = reliability(probability, label, bins, weight)
-        distance = np.abs(made.predicted - made.happened)
-        return float((distance * made.weight).sum() / made.weight.sum())
+        # Of each bin: rows times (mean probability - share of yes), a sum of differences.
+        apart = np.bincount(place, weight * (p - label), minlength=count)
+        return float(np.abs(apart).sum() / weight.sum())
 
     return measure
 
 
 def reliability(
-    probability: npt.NDArray[np.floating],
-    label: Flags,
-    bins: int = BINS,
-    weight: Doubles | None = None,
+    probability: npt.NDArray[np.floating], label: Flags, bins: int = BINS
 ) -> Reliability:
     """Bins of the calibration plot."""
+    p, place, count = _binned(probability, bins)
+    counts = np.bincount(place, minlength=count)
+    full = counts > 0
+    predicted = np.bincount(place, p, minlength=count)[full] / counts[full]
+    happened = np.bincount(place, label, minlength=count)[full] / counts[full]
+    return Reliability(predicted, happened, counts[full].astype(np.float64))
+
+
+def _binned(
+    probability: npt.NDArray[np.floating], bins: int
+) -> tuple[Doubles, npt.NDArray[np.int64], int]:
+    """Probabilities, the bin of each, and how many bins there are: (B,), (B,)."""
     p = probability.astype(np.float64)
     edges = np.unique(np.quantile(p, np.linspace(0, 1, bins + 1)[1:-1]))
-    place = np.searchsorted(edges, p, side="right")
-    held = np.ones(len(p)) if weight is None else weight
-    counts = np.bincount(place, held, minlength=len(edges) + 1).astype(np.float64)
-    full = counts > 0
-    predicted = np.bincount(place, held * p, minlength=len(counts))[full] / counts[full]
-    happened = np.bincount(place, held * label, minlength=len(counts))[full] / counts[full]
-    return Reliability(predicted, happened, counts[full])
+    return p, np.searchsorted(edges, p, side="right"), len(edges) + 1
 
 
 def roc_curve(score: npt.NDArray[np.floating], label: Flags) -> Curve:

@@ -15,6 +15,7 @@ import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,17 +23,24 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from export.dataset.event_log import EventLog
 from export.dataset.folder import Dataset, load_dataset
 from export.dataset.packing import pack_arrays
-from export.dataset.splits import Split, Splits
+from export.dataset.past import split_pasts
+from export.dataset.split import good_events
+from export.dataset.splits import Splits
 from export.evaluation.questions import Asked, Churn, answer, ask
-from export.models.contract import Model, Part, Say
+from export.models.contract import HAZARD, Model, Part, Say
 from export.models.registry import MODELS, make
+from stream.core.config import DAY_MS
+from stream.core.layout import NEVER_MS
 
 ABOUT: Final = "about.json"
 ANSWERS: Final = "answers.npz"
 COST_ROWS: Final = 1024  # asked again and again for the cost of an answer
 COST_REPEATS: Final = 5
+ACTIVE_MS: Final = 2 * DAY_MS  # before the log's end
+ACTIVE_SHARE_MAX: Final = 0.98  # of the users that were active in it: above, churn is not asked
 ASKED_SPLITS: Final = ("validation", "test")
 
 Kept = npt.NDArray[np.floating]
@@ -47,6 +55,7 @@ class Settings:
     silence_ms: int  # after which churn is asked
     horizon_ms: int  # of churn
     questions: tuple[str, ...]
+    asked_splits: tuple[str, ...] = ASKED_SPLITS  # without test where something is chosen
 
     @property
     def churn(self) -> Churn:
@@ -59,6 +68,7 @@ class Settings:
         read = msgspec.json.encode([manifest.files, manifest.cuts, manifest.engine])
         return asdict(self) | {
             "questions": list(self.questions),
+            "asked_splits": list(self.asked_splits),
             "purchase_horizon_ms": manifest.purchase_horizon_ms,
             "dataset": hashlib.sha256(read).hexdigest(),
         }
@@ -76,7 +86,7 @@ class About(msgspec.Struct, frozen=True):
 
     model: str
     family: str
-    seconds: float  # of fitting
+    seconds: float  # of fitting, of one core's time
     size_bytes: int
     row_us: dict[str, float]  # question -> of answering one row, on one core
     curve: Curve | None
@@ -87,7 +97,7 @@ class Opened:
     """A dataset cut for a comparison: parts of its splits, and what is asked of them."""
 
     splits: Splits
-    parts: dict[str, Part]  # all rows of train, validation, test
+    parts: dict[str, Part]  # all rows of train, and of the splits that are asked
     asked: dict[str, dict[str, Asked]]  # question -> split -> rows whose answer is known
     left_out: dict[str, str]  # question -> why it is not asked
 
@@ -95,14 +105,23 @@ class Opened:
 def open_dataset(dataset: Dataset, settings: Settings) -> Opened:
     """Cut a dataset and find what can be asked. About 30 us an event."""
     splits = dataset.splits(settings.refresh_steps)
-    every = {split.name: split for split in splits.each()}
-    parts = {name: _part(splits, split, late=True) for name, split in every.items()}
-    in_time = {name: _part(splits, every[name], late=False) for name in ASKED_SPLITS}
+    pasts = split_pasts([split.recorded for split in splits.each()])
+    parts, in_time = {}, {}
+    for split, past in zip(splits.each(), pasts, strict=True):
+        every = np.arange(len(split.data.user))
+        part = Part(split.data, splits.vocabulary, every, splits.config.hazard_edges_ms, past)
+        parts[split.name] = part
+        # Late rows are learned from, but not asked: their newest step is an earlier row's.
+        in_time[split.name] = part.at(np.flatnonzero(split.recorded.rows["late"] == 0))
+    parts = {name: parts[name] for name in ("train", "validation", *settings.asked_splits)}
     asked, left_out = {}, {}
     for question in settings.questions:
         try:
+            if question == HAZARD:
+                _refuse_chosen_users(dataset.log)
             asked[question] = {
-                name: _asked(question, name, in_time[name], settings) for name in ASKED_SPLITS
+                name: _asked(question, name, in_time[name], settings)
+                for name in settings.asked_splits
             }
         except ValueError as error:
             left_out[question] = str(error)
@@ -111,20 +130,20 @@ def open_dataset(dataset: Dataset, settings: Settings) -> Opened:
 
 def run_model(name: str, folder: Path, dataset: Path, settings: Settings, say: Say) -> None:
     """Fit one model, ask it, keep what it says in `folder`/`name`."""
-    opened = open_dataset(load_dataset(dataset), settings)
+    opened = _opened(dataset, settings)
     entry = MODELS[name]
     questions = [question for question in opened.asked if question in entry.questions]
     model = make(name)
-    began = time.perf_counter()
+    began = time.process_time()
     model.fit(opened.parts["train"], opened.parts["validation"], settings.seed, say)
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     kept: dict[str, Kept] = {}
     row_us = {}
     for question in questions:
         say(f"asked: {question}")
         for split, rows in opened.asked[question].items():
             kept[f"{split}.{question}"] = answer(model, rows, settings.churn)
-        row_us[question] = _row_us(model, opened.asked[question]["test"])
+        row_us[question] = _row_us(model, opened.asked[question][settings.asked_splits[-1]])
     about = About(name, entry.family, seconds, model.size_bytes(), row_us, _curve(model))
     _keep(folder / name, about, kept)
 
@@ -144,12 +163,23 @@ def read_kept(folder: Path, name: str) -> tuple[About, dict[str, Kept]]:
         raise ValueError(f"{folder / name}: {error}; delete it to run {name} again") from error
 
 
-def _part(splits: Splits, split: Split, *, late: bool) -> Part:
-    """Rows of a split; without late ones where it is asked about: their time is another row's."""
-    kept = np.ones(len(split.data.user), np.bool_)
-    if not late:
-        kept = split.recorded.rows["late"] == 0
-    return Part(split.data, splits.vocabulary, np.flatnonzero(kept), splits.config.hazard_edges_ms)
+@lru_cache(maxsize=2)
+def _opened(dataset: Path, settings: Settings) -> Opened:
+    """Open a dataset once for all models that a process runs on it: 20 s of compiling at first."""
+    return open_dataset(load_dataset(dataset), settings)
+
+
+def _refuse_chosen_users(log: EventLog) -> None:
+    """Raise ValueError where everyone was active to the end: nobody who left is in such data."""
+    good = good_events(log.events) & (log.events["user"] >= 0)
+    newest_ms = np.full(len(log.users), NEVER_MS)
+    np.maximum.at(newest_ms, log.events["user"][good], log.events["time_ms"][good])
+    share = float((newest_ms >= log.end_ms - ACTIVE_MS).mean())
+    if share >= ACTIVE_SHARE_MAX:
+        raise ValueError(
+            f"{100 * share:.0f} % of its users were active in its last {ACTIVE_MS // DAY_MS} days. "
+            "They were chosen for that, so nobody who left is among them"
+        )
 
 
 def _asked(question: str, name: str, part: Part, settings: Settings) -> Asked:
@@ -160,15 +190,15 @@ def _asked(question: str, name: str, part: Part, settings: Settings) -> Asked:
 
 
 def _row_us(model: Model, asked: Asked) -> float:
-    """Median time of an answer per row: whole sequences, in blocks, as in a busy worker."""
+    """Median time of an answer per row, of one core: whole sequences, in blocks."""
     order = np.argsort(asked.part.data.sequence[asked.part.rows], kind="stable")
     part = asked.part.at(asked.part.rows[order[:COST_ROWS]])
     took = []
     for _ in range(COST_REPEATS):
-        began = time.perf_counter()
+        began = time.process_time()
         for _, block in part.blocks():
             model.predict(asked.question, block)
-        took.append(time.perf_counter() - began)
+        took.append(time.process_time() - began)
     return 1e6 * statistics.median(took) / len(part.rows)
 
 
