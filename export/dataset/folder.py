@@ -89,7 +89,7 @@ class Dataset:
         vocabulary: Vocabulary | None = None,
         purchase_horizon_ms: int | None = None,
     ) -> Splits:
-        """Run the engine once and give train, validation and test. About 20 us an event.
+        """Run the engine once and give train, validation and test. About 9 us an event.
 
         Without a vocabulary, all items of train. Raises DatasetError where a split has no row.
         """

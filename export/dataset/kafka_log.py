@@ -41,7 +41,7 @@ class TopicSource:
 def topic_log(
     log: Log, source: TopicSource, names: Names, forgotten: Sequence[bytes] = ()
 ) -> tuple[EventLog, dict[str, Any]]:
-    """Read topics; also gives what the manifest says of them. About 10 us a record.
+    """Read topics; also gives what the manifest says of them.
 
     Raises ServedError, ValueError on ranges that are none, and what the reader raises.
     """

@@ -31,10 +31,7 @@ WITNESSES: Final = 3
 
 
 class LogMerger:
-    """Takes records, gives a log. `names` gathers the texts of good events, where they are wanted.
-
-    About 5 us an event, 8 with names.
-    """
+    """Takes records, gives a log. `names` gathers the texts of good events, where wanted."""
 
     def __init__(self, decoder: Decoder, partitions: int = 1, names: Names | None = None) -> None:
         self._decoder = decoder

@@ -27,7 +27,7 @@ from stream.model.scorer import OnnxScorer
 def evaluate_on(bundle: Bundle, dataset: Dataset, say: Say, split: str = "test") -> dict[str, Any]:
     """Measure on a split. Raises ValueError where the split has no row.
 
-    Runs the engine over the log twice: about 150 us an event, more with many items.
+    Runs the engine over the log twice; each item that the bundle knows costs at every event.
     """
     say(f"measuring on {split}, as served")
     learned, held = served_runs(bundle, dataset, ("train", split), exclude_recent=True)
