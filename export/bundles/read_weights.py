@@ -52,7 +52,7 @@ class _Arrays:
 
 def read_weights(bundle: Bundle) -> Weights:
     """Read the weights back. Raises BundleError."""
-    step, heads, items = (_arrays(bundle, name) for name in ("step", "heads", "items"))
+    step, heads, items = (_arrays(bundle, name) for name in ("steps", "heads", "items"))
     shapes, rows = bundle.manifest.shapes, table_rows(bundle.vocabulary)
     item = step.take("item_table", rows["items"], -1)
     side = step.take("side_table", rows["side"], -1)
@@ -60,7 +60,7 @@ def read_weights(bundle: Bundle) -> Weights:
     mix = step.take("mix", SIDE_COUNT * side.shape[1] + DENSE_COUNT, width)
     kind, cells = _cells(step, width)
     if cells[-1].hidden != shapes.top:
-        raise BundleError(f"step.onnx: top h is {cells[-1].hidden}, manifest says {shapes.top}")
+        raise BundleError(f"steps.onnx: top h is {cells[-1].hidden}, manifest says {shapes.top}")
     context = heads.take("context_table", rows["contexts"], -1)
     inputs = shapes.top + len(HEAD_FEATURES) + CONTEXT_COUNT * context.shape[1]
     hidden = heads.take("hidden", inputs, -1)
@@ -140,7 +140,7 @@ def _arrays(bundle: Bundle, name: str) -> _Arrays:
 def _cells(step: _Arrays, width: int) -> tuple[str, list[Cell]]:
     found = [_KINDS[name] for name in step.operators if name in _KINDS]
     if len(set(found)) != 1:
-        raise BundleError(f"step.onnx: recurrent layers {found}, expected some of one kind")
+        raise BundleError(f"steps.onnx: recurrent layers {found}, expected some of one kind")
     kind = found[0]
     gates = len(GATES[kind])
     cells = []

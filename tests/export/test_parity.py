@@ -80,14 +80,14 @@ def test_what_is_wrong_with_an_export_is_named(
 ) -> None:
     """Names, shapes, types, values."""
     bundle = make(tmp_path, "lstm", 2, 12)[2]
-    model = onnx.load_from_string(bundle.contents["step.onnx"])
+    model = onnx.load_from_string(bundle.contents["steps.onnx"])
     constants = [one for one in model.graph.initializer if one.name != name]
     if array is not None:
         constants.append(onnx.numpy_helper.from_array(array, name))
     del model.graph.initializer[:]
     model.graph.initializer.extend(constants)
-    bundle.contents["step.onnx"] = model.SerializeToString()
-    with pytest.raises(BundleError, match=f"step.onnx: constant {said}"):
+    bundle.contents["steps.onnx"] = model.SerializeToString()
+    with pytest.raises(BundleError, match=f"steps.onnx: constant {said}"):
         read_weights(bundle)
 
 
@@ -97,10 +97,10 @@ def test_the_command_prints_the_largest_difference(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "items, torch and ONNX" in result.output
     assert "200 windows of 1 to 8 steps" in result.output.splitlines()[-1]
-    (tmp_path / "step.onnx").write_bytes(b"")
+    (tmp_path / "steps.onnx").write_bytes(b"")
     broken = CliRunner().invoke(group, ["parity", "--bundle", str(tmp_path)])
     assert broken.exit_code == 1
-    assert "step.onnx: 0 bytes" in broken.output
+    assert "steps.onnx: 0 bytes" in broken.output
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
