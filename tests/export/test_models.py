@@ -129,6 +129,21 @@ def test_rows_after_the_training_rows_change_nothing(parts: tuple[Part, Part, Pa
         assert np.array_equal(before.predict(NEXT_ACTION, test), after.predict(NEXT_ACTION, test))
 
 
+def test_augmentation_reaches_the_training(parts: tuple[Part, Part, Part]) -> None:
+    """Off it is no augmentation, bit for bit; each option alone makes another model."""
+    train, validation, test = parts
+    test = test.at(test.rows[:50])
+    said = {}
+    for name in ("lstm", "lstm-crop", "lstm-step-dropout", "lstm-exchange"):
+        model = make(name, **quick(name))
+        model.fit(train, validation, 1, quiet)
+        said[name] = model.predict(PURCHASE, test).tobytes()
+    off = make("lstm", crop=0.0, step_dropout=0.0, exchange=0.0, **quick("lstm"))
+    off.fit(train, validation, 1, quiet)
+    assert off.predict(PURCHASE, test).tobytes() == said["lstm"]
+    assert len(set(said.values())) == 4
+
+
 def test_unknown_names_and_options_are_refused() -> None:
     with pytest.raises(ValueError, match="no model is called lstn; there are popularity"):
         make("lstn")
