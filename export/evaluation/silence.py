@@ -24,10 +24,13 @@ class Silent(NamedTuple):
 
 
 def silent_rows(labels: Labels, silence_ms: int, horizon_ms: int) -> Silent:
-    """Find rows with a silence of `silence_ms` whose next `horizon_ms` were seen."""
+    """Find rows with a silence of `silence_ms` whose next `horizon_ms` were seen to the end.
+
+    Also where the user came back before: else, near the log's end, only those who did are asked.
+    """
     gap = np.where(labels.gap_ms < 0, 2**62, labels.gap_ms)
     until = silence_ms + horizon_ms
-    rows = np.flatnonzero((gap >= silence_ms) & ((gap < until) | (labels.seen_ms >= until)))
+    rows = np.flatnonzero((gap >= silence_ms) & (labels.seen_ms >= until))
     return Silent(rows, gap[rows] >= until)
 
 
