@@ -212,7 +212,8 @@ def _lengths(folder: Path, study: Study, made: Answered) -> list[Block]:
 
 
 def _confusion(folder: Path, study: Study, made: Answered) -> list[Block]:
-    models = list(dict.fromkeys([made.chosen, made.reference]))
+    learned = [row.model for row in made.rows if MODELS[row.model].family != "baseline"]
+    models = list(dict.fromkeys([made.chosen, *learned[:1], made.reference]))
     kept, truth, count = study.kept[made.question], made.asked.truth, len(EVENT_TYPES)
     counted = {
         model: classes.confusion(truth, kept[model].argmax(axis=1), count) for model in models

@@ -174,7 +174,8 @@ def _refuse_chosen_users(log: EventLog) -> None:
     good = good_events(log.events) & (log.events["user"] >= 0)
     newest_ms = np.full(len(log.users), NEVER_MS)
     np.maximum.at(newest_ms, log.events["user"][good], log.events["time_ms"][good])
-    share = float((newest_ms >= log.end_ms - ACTIVE_MS).mean())
+    seen = newest_ms > NEVER_MS
+    share = float((newest_ms[seen] >= log.end_ms - ACTIVE_MS).mean())
     if share >= ACTIVE_SHARE_MAX:
         raise ValueError(
             f"{100 * share:.0f} % of its users were active in its last {ACTIVE_MS // DAY_MS} days. "

@@ -14,6 +14,7 @@ from export.models.contract import HAZARD, NEXT_ACTION, NEXT_ITEM, PURCHASE
 BETTER: Final = "better"
 WORSE: Final = "worse"
 NOISE: Final = "noise"
+BLIND: Final = ("base-rate", "popularity")  # the same answer whoever is asked about
 _HOW: Final = {
     BETTER: "a real gain, more than drawing other users would explain",
     WORSE: "worse, though validation had promised more: do not rely on it",
@@ -139,6 +140,10 @@ def _alike(answered: Answered, alike: list[str], abouts: dict[str, About]) -> st
     question = answered.question
     names = ", ".join(f"`{name}`" for name in alike)
     said = f"Not to be told apart from it: {names}."
+    blind = [name for name in alike if name in BLIND]
+    if blind:
+        said += f" `{blind[0]}` knows nothing of the user, so all of this is close to luck."
+        return said
     cheap = min(alike, key=lambda name: abouts[name].row_us[question])
     cost, own = abouts[cheap].row_us[question], abouts[answered.chosen].row_us[question]
     if cost < own / 2:

@@ -81,7 +81,7 @@ def test_killed_and_run_again_it_ends_in_the_same_answers(dataset: Dataset, tmp_
         "Which model to choose", "**Next item: take", "**Purchase intent: take", "noise",
         "How to read this", "Every algorithm at a glance", "train s", "us a row", "P@10", "NDCG@20",
         "by length of the user's history", "Next action by class", "calibration", "ROC", "ECE",
-        "The data", "synthetic", "validation", "How it was done", "export compare",
+        "The data", "synthetic", "validation", "How it was done", "Again:",
     ):  # fmt: skip
         assert said in markdown, said
     assert markdown.count("![") == page.count("<figure>") >= 8

@@ -36,7 +36,7 @@ from tests.export.small_study import small_dataset
 pytestmark = pytest.mark.model
 SETTINGS = Settings(4, 1, DAY_MS, DAY_MS, (PURCHASE, NEXT_ITEM), ("validation",))
 NAMED = {"seed_of_training": 1}
-SPACE = {"depth": (2, 4), "leaf": (5, 20, 50)}
+SPACE = {"depth": (2, 4), "leaf": (5, 50)}
 
 
 @pytest.fixture(scope="module")
@@ -65,23 +65,23 @@ def test_interrupted_a_search_ends_where_one_at_a_go_does(
     method: str, learning: Learning, tmp_path: Path
 ) -> None:
     plan = plan_of(method)
-    whole = run(tmp_path / "whole", plan, learning, 6)
-    for count in (1, 4, 6):
+    whole = run(tmp_path / "whole", plan, learning, 4)
+    for count in (1, 4):
         parts = run(tmp_path / "parts", plan, learning, count)
         assert len(parts) == count
     assert [(t.options, t.value) for t in parts] == [(t.options, t.value) for t in whole]
     tried = [tuple(trial.options.values()) for trial in whole]
-    assert len(set(tried)) == 6, "no setting twice"
-    assert len(run(tmp_path / "whole", plan, learning, 99)) == 6, "the space has no more"
+    assert len(set(tried)) == 4, "no setting twice"
+    assert len(run(tmp_path / "whole", plan, learning, 99)) == 4, "the space has no more"
     if method == "grid":
-        assert tried == [(2, 5), (2, 20), (2, 50), (4, 5), (4, 20), (4, 50)]
+        assert tried == [(2, 5), (2, 50), (4, 5), (4, 50)]
     top = best(plan, whole)
     assert top.value == min(trial.value for trial in whole), "log-loss: less is better"
     share = importance(plan, whole)
     assert share.keys() == SPACE.keys()
     assert sum(share.values()) == pytest.approx(1)
     text = str(search_blocks(plan, whole, "", "again"))
-    assert "Best of 6 of 6 settings" in text
+    assert "Best of 4 of 4 settings" in text
 
 
 def test_a_bayesian_search_learns_from_what_it_saw() -> None:
