@@ -33,9 +33,9 @@ class NextItemRecipe:
     kind: str = "lstm"
     width: int = 128  # of the core and of the item table
     layers: int = 1
-    epochs: int = 6
+    epochs: int = 9
     epochs_on_all: int = 2  # the last ones, which see the held-out sessions too
-    batch_sessions: int = 256  # fewer where an epoch would have fewer than `epoch_batches_min`
+    batch_sessions: int = 128  # fewer where an epoch would have fewer than `epoch_batches_min`
     batch_sessions_min: int = 16
     epoch_batches_min: int = 500
     rate: float = 3e-3
