@@ -161,6 +161,7 @@ class Service:
         self.app.on_fail(lambda error: _end_after(error, loop, stop))
         if self.settings.web_port >= 0:
             log.info("metrics and health on %s", self.web.start())
+        log.info("warming up: a first start compiles, half a minute on two idle cores")
         log.info("warmed up in %.1f s", await loop.run_in_executor(None, self._warm_up))
         self.metrics.worker("restoring")
         await loop.run_in_executor(None, self.transaction.start)

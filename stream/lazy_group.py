@@ -80,6 +80,10 @@ class LazyGroup(click.Group):
         except (SettingsError, ConnectionError, TimeoutError) as error:
             click.echo(f"Error: {error}", err=True)
             status = 1
+        except OSError as error:  # no right to write, no room, a file where a folder should be
+            where = f"{error.filename}: " if error.filename else ""
+            click.echo(f"Error: {where}{(error.strerror or str(error)).lower()}", err=True)
+            status = 1
         if standalone_mode:
             sys.exit(status)
         return status

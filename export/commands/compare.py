@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from export.commands.options import FOLDER
+from stream.commands.options import Number
 
 
 def _list_models(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -38,9 +39,19 @@ def _list_models(context: click.Context, _: click.Parameter, wanted: bool) -> No
 @click.option("--refresh-steps", default=16, show_default=True, type=click.IntRange(1), help="L.")
 @click.option("--seed", default=1, show_default=True, help="Of training and of the intervals.")
 @click.option(
-    "--silence-hours", default=24.0, show_default=True, help="Silence after which churn is asked."
+    "--silence-hours",
+    default=24.0,
+    show_default=True,
+    type=Number(0, min_open=True),
+    help="Silence after which churn is asked.",
 )
-@click.option("--churn-days", default=7.0, show_default=True, help="Horizon of churn.")
+@click.option(
+    "--churn-days",
+    default=7.0,
+    show_default=True,
+    type=Number(0, min_open=True),
+    help="Horizon of churn.",
+)
 @click.option(
     "--jobs",
     default=os.cpu_count() or 1,

@@ -6,6 +6,7 @@ import click
 
 from export.commands.options import FOLDER, TIME
 from export.commands.sources import Asked, read_source, with_source
+from stream.commands.options import Number
 
 
 @click.command()
@@ -14,10 +15,15 @@ from export.commands.sources import Asked, read_source, with_source
     "--validation-share",
     default=0.1,
     show_default=True,
+    type=Number(0, 1),
     help="Share of the events, by time, just before the test split.",
 )
 @click.option(
-    "--test-share", default=0.1, show_default=True, help="Share of the events, by time, at the end."
+    "--test-share",
+    default=0.1,
+    show_default=True,
+    type=Number(0, 1),
+    help="Share of the events, by time, at the end.",
 )
 @click.option(
     "--validation-from",
@@ -43,7 +49,7 @@ from export.commands.sources import Asked, read_source, with_source
     "--purchase-horizon-hours",
     default=168.0,
     show_default=True,
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     help="Within which a purchase counts; without answer nearer to a split's end.",
 )
 @with_source

@@ -7,6 +7,7 @@ import click
 
 from export.commands.options import FOLDER
 from export.commands.sources import Asked, command_line, read_source, with_source
+from stream.commands.options import Number
 
 
 @click.command()
@@ -33,14 +34,14 @@ from export.commands.sources import Asked, command_line, read_source, with_sourc
     "--history-days",
     default=28.0,
     show_default=True,
-    type=click.FloatRange(0),
+    type=Number(0),
     help="Days before the end of the live bundle's data that are learned from too.",
 )
 @click.option(
     "--compare-share",
     default=0.15,
     show_default=True,
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Number(0, 1, min_open=True, max_open=True),
     help="Share of the events, the newest, on which both are compared.",
 )
 @click.option(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from export.commands.options import FILE, TIME
-from stream.commands.options import bootstrap_of, with_settings
+from stream.commands.options import Number, bootstrap_of, with_settings
 from stream.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ _OPTIONS = (
     click.option("--shop-seed", default=7, show_default=True, help="Of the shop."),
     click.option("--shop-users", default=1000, show_default=True, help="Of the shop."),
     click.option("--shop-items", default=2000, show_default=True, help="Of the shop."),
-    click.option("--shop-days", default=60.0, show_default=True, help="Of the shop."),
+    click.option("--shop-days", default=60.0, show_default=True, type=Number(0, min_open=True),
+                 help="Of the shop."),
     click.option("--since", "since_ms", type=TIME, help="Of topics: records from a time on."),
     click.option("--until", "until_ms", type=TIME, help="Of topics: records before a time."),
     click.option("--offsets", multiple=True, metavar="TOPIC-PARTITION=FIRST:NEXT",

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from export.commands.options import FOLDER
+from stream.commands.options import Number
 
 
 @click.command()
@@ -39,14 +40,14 @@ from export.commands.options import FOLDER
     "--rate",
     default=3e-3,
     show_default=True,
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     help="Of learning, at its highest.",
 )
 @click.option(
     "--dropout",
     default=0.1,
     show_default=True,
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     help="Of the items on their way in.",
 )
 @click.option(

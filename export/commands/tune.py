@@ -1,4 +1,4 @@
-"""`python -m export tune`: a search of settings; `tune lengths`, `tune features` beside it."""
+"""`python -m export tune`: a search of settings; `tune lengths` beside it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from export.commands.options import FOLDER
+from stream.commands.options import Number
 from stream.lazy_group import LazyGroup
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ TUNE: Final = {
     help="Every point in order, by chance, or where it looks best so far.",
 )
 @click.option("--budget", type=click.IntRange(1), help="Trials in all.")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="No trial begins later.")
+@click.option("--minutes", type=Number(0, min_open=True), help="No trial begins later.")
 @click.option("--refresh-steps", default=16, show_default=True, type=click.IntRange(1), help="L.")
 @click.option("--seed", default=1, show_default=True, help="Of the search and of training.")
 @click.pass_context

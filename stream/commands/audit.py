@@ -10,7 +10,7 @@ import click
 from stream.audit.checks import Problems
 from stream.audit.decode import OUTCOMES
 from stream.audit.run import Names, Report, audit, wait_settled
-from stream.commands.options import bootstrap_of, with_settings
+from stream.commands.options import Number, bootstrap_of, with_settings
 from stream.commands.terminal import write_table
 from stream.model.bundle import Bundle, load_bundle
 from stream.model.manifest import BundleError
@@ -28,7 +28,7 @@ UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 @click.option(
     "--settle",
     "settle_s",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     metavar="SECONDS",
     help="Wait until nothing is in flight, at most so long; if something is, fail.",
 )

@@ -8,7 +8,7 @@ from types import FrameType
 import click
 from rich.console import Console
 
-from stream.commands.options import with_settings
+from stream.commands.options import Number, with_settings
 from stream.local.children import ChildError
 from stream.local.console import Screen
 from stream.local.demo_broker import Kafka
@@ -24,14 +24,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @click.command()
 @click.option(
     "--seconds",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     help="Trade so long, then end; default: until Ctrl-C.",
 )
 @click.option(
     "--rate",
     default=1_000.0,
     show_default=True,
-    type=click.FloatRange(1, 50_000),
+    type=Number(1, 50_000),
     help="Events a second.",
 )
 @click.option(

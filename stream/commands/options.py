@@ -1,6 +1,7 @@
-"""The options that every command shares: --broker, --settings, and --set NAME=VALUE."""
+"""What commands share: --broker, --settings, --set NAME=VALUE, and a type for numbers."""
 
 import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,19 @@ import click
 
 from stream.local.kafka import EmbeddedKafkaError, resolve_broker
 from stream.settings import Settings, SettingsError, load, parse_value
+
+
+class Number(click.FloatRange):
+    """A number within limits. `nan` and `inf` are none: no comparison would ever refuse them."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read a number."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a number that can be used.", param, ctx)
+        return number
 
 
 def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:

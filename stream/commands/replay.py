@@ -14,7 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from stream.commands.options import with_settings
+from stream.commands.options import Number, with_settings
 from stream.commands.simulate import INTERRUPTED, stamp, stop_on_signal
 from stream.core.layout import TOPICS
 from stream.local.files import Replay, Survey
@@ -59,7 +59,7 @@ Event ids come of run id, file digest and line: each run is new events, unless
     metavar="VALUE=TYPE[/ACTION]",
     help="What a value of the event-type column means, e.g. pv=click/view.",
 )
-@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Events a second.")
+@click.option("--rate", type=Number(0, min_open=True), help="Events a second.")
 @click.option(
     "--speed",
     metavar="original|full|Nx",

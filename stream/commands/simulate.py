@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from stream.commands.options import with_settings
+from stream.commands.options import Number, with_settings
 from stream.core.layout import TOPICS
 from stream.local.kafka import EmbeddedKafkaError, resolve_broker
 from stream.local.publish import Pace, Published, Publisher, PublishError, run_paced
@@ -28,7 +28,7 @@ HOUR_S = 3_600
 
 def _share(name: str, default: float, text: str) -> Callable[[Any], Any]:
     return click.option(
-        f"--{name}", default=default, show_default=True, type=click.FloatRange(0, 0.5), help=text
+        f"--{name}", default=default, show_default=True, type=Number(0, 0.5), help=text
     )
 
 
@@ -46,7 +46,7 @@ def _share(name: str, default: float, text: str) -> Callable[[Any], Any]:
     "--days",
     default=60.0,
     show_default=True,
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     help="Simulated days; the last one ends now.",
 )
 @click.option(
@@ -54,17 +54,15 @@ def _share(name: str, default: float, text: str) -> Callable[[Any], Any]:
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
     help="First day (UTC), in place of DAYS ago: with the same seed, the same bytes.",
 )
-@click.option(
-    "--rate", type=click.FloatRange(0, min_open=True), help="Events a second.  [default: 1000]"
-)
+@click.option("--rate", type=Number(0, min_open=True), help="Events a second.  [default: 1000]")
 @click.option(
     "--speed",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     help="Simulated seconds a second, in place of a rate.",
 )
 @click.option("--full-speed", is_flag=True, help="As fast as Kafka takes them.")
 @click.option("--events", type=click.IntRange(1), help="Stop after so many events.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Stop after so long.")
+@click.option("--seconds", type=Number(0, min_open=True), help="Stop after so long.")
 @_share("duplicates", 0.01, "Share of events sent twice.")
 @_share("late", 0.01, "Share of events delivered late.")
 @_share("bots", 0.005, "Events of bots, as a share.")

@@ -25,7 +25,7 @@ from stream.local.tally import TOPICS, Tally, View
 from stream.settings import Settings
 from stream.wire.topics import INPUTS
 
-READY_S: Final = 150.0  # a first start compiles for half a minute, on two idle cores
+READY_S: Final = 300.0  # a first start compiles for half a minute, on two idle cores
 SHOP_STOP_S: Final = 15.0
 DRAIN_S: Final = 30.0
 WORKER_STOP_S: Final = 20.0
@@ -260,7 +260,11 @@ def wait_ready(worker: Child, settings: Settings, stop: Stop) -> None:
             return False
 
     if not _wait(ready, READY_S, stop):
-        raise ChildError(f"{worker.name} is not ready after {READY_S:g} s: {worker.last_words()}")
+        raise ChildError(
+            f"{worker.name} is not ready after {READY_S:g} s. A first start compiles, which takes"
+            " long on a busy machine; the next goes on from there. Its last words: "
+            + worker.last_words()
+        )
 
 
 def shop_arguments(demo: Demo) -> list[str]:

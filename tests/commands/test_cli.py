@@ -55,6 +55,8 @@ def test_unknown_option_is_one_line(forecart, words):
         (("state",), "Missing argument 'USER'. See `forecart state --help`."),
         (("audit", "--since", "yore"), "'yore' is neither ISO 8601 nor a duration such as 2h"),
         (("audit", "--settle", "-1"), "Invalid value for '--settle'"),
+        (("simulate", "--days", "nan"), "Invalid value for '--days': nan is not a number"),
+        (("simulate", "--rate", "inf"), "Invalid value for '--rate': inf is not a number"),
         (("dlq", "show", "x"), "'x' is not PARTITION-OFFSET of a dead letter, such as 2-17"),
     ],
 )
@@ -97,6 +99,19 @@ def test_broken_invariant_keeps_its_traceback(forecart, monkeypatch):
     monkeypatch.setattr(group, "get_command", lambda *_: broken)
     with pytest.raises(ValueError, match="ours"):
         forecart("broken")
+
+
+def test_place_that_cannot_be_written_is_one_line(forecart, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+
+    @click.command()
+    def writes():
+        (tmp_path / "file" / "out").mkdir()
+
+    monkeypatch.setattr(group, "get_command", lambda *_: writes)
+    result = forecart("writes")
+    assert result.exit_code == 1
+    assert result.stderr == f"Error: {tmp_path}/file/out: not a directory\n"
 
 
 def test_unreachable_broker_is_one_line_soon():
