@@ -162,7 +162,13 @@ class Service:
         if self.settings.web_port >= 0:
             log.info("metrics and health on %s", self.web.start())
         log.info("warming up: a first start compiles, half a minute on two idle cores")
-        log.info("warmed up in %.1f s", await loop.run_in_executor(None, self._warm_up))
+        stopping = asyncio.ensure_future(stop.wait())
+        warming = loop.run_in_executor(None, self._warm_up)
+        await asyncio.wait({warming, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            log.info("stopped while warming up; nothing was begun")
+            return self._leave(0)
+        log.info("warmed up in %.1f s", await warming)
         self.metrics.worker("restoring")
         await loop.run_in_executor(None, self.transaction.start)
         self.worker.start()
@@ -170,7 +176,6 @@ class Service:
         self.app.finalize()
         starting = asyncio.ensure_future(self.app.start())
         watchdog = self._watch(loop)
-        stopping = asyncio.ensure_future(stop.wait())
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set():
             await starting

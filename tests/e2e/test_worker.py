@@ -217,3 +217,15 @@ def test_rubbish_among_good_events(deployment: Deployment) -> None:
 
 def _producer(broker: str) -> Producer:
     return Producer({"bootstrap.servers": broker, "message.max.bytes": 4 << 20, "linger.ms": 5})
+
+
+def test_a_first_start_can_be_stopped_while_it_compiles(deployment, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))  # nothing is compiled yet
+    deployment.start()
+    until = time.monotonic() + DEADLINE_S
+    while "warming up" not in deployment.log.read_text():
+        deployment.check_runs()
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert deployment.kill(signal.SIGTERM) == 0
+    assert "stopped while warming up" in deployment.log.read_text()
