@@ -4,7 +4,7 @@ Rules of the room: only events with an event time after the row's `as_of` count,
 and nothing is assumed of what lies beyond the log's end: there a label is unknown, not negative.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -70,21 +70,16 @@ def labels_of(
 
 
 def hazard_labels(gap_ms: Integers, seen_ms: Integers, edges_ms: tuple[int, ...]) -> Integers:
-    """Cut silence into bins: active, silent through it, or unknown (over before, or unseen)."""
+    """Cut silence into bins: active, silent through it, or unknown (over before, or unseen).
+
+    A bin counts only where the log holds it whole, active or not. Else those who came back before
+    the end would be known in it and those still away not: near the end all would seem to come back.
+    """
     lower = np.array([0, *edges_ms[:-1]])
     upper = np.array(edges_ms)
     gap = np.where(gap_ms < 0, 2**62, gap_ms)[:, None]
+    whole = seen_ms[:, None] >= upper
     labels = np.full((len(gap_ms), len(edges_ms)), UNKNOWN)
-    labels[(gap >= upper) & (seen_ms[:, None] >= upper)] = 0
-    labels[(gap >= lower) & (gap < upper)] = 1
+    labels[whole & (gap >= upper)] = 0
+    labels[whole & (gap >= lower) & (gap < upper)] = 1
     return labels
-
-
-def whole_bins(labels: Labels, edges_ms: tuple[int, ...]) -> Labels:
-    """Leave out bins that the log does not hold whole, active or not.
-
-    Else those who came back before the end would be known in them, and those still away not: near
-    the end everyone would seem to come back.
-    """
-    whole = labels.seen_ms[:, None] >= np.array(edges_ms)
-    return replace(labels, hazard=np.where(whole, labels.hazard, UNKNOWN))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from export.dataset.labels import labels_of, whole_bins
+from export.dataset.labels import labels_of
 from export.dataset.record import Recorded
 from export.dataset.split import SPLITS, Cuts, part_of, rows_of_split
 from export.dataset.training_set import TrainingSet, training_set
@@ -57,7 +57,6 @@ def make_splits(
         if not len(rows):
             raise ValueError(f"{name} has no scored event: cut elsewhere")
         part = part_of(recorded, rows, since_ms)
-        edges_ms = config.hazard_edges_ms
-        labels = whole_bins(labels_of(part, end_ms, purchase_horizon_ms, edges_ms), edges_ms)
+        labels = labels_of(part, end_ms, purchase_horizon_ms, config.hazard_edges_ms)
         made.append(Split(name, part, training_set(part, labels, vocabulary)))
     return Splits(vocabulary, config, purchase_horizon_ms, made[0], made[1], made[2])

@@ -95,7 +95,7 @@ def test_commands_typed_wrongly_say_so_in_one_line(folder: Path, tmp_path: Path)
     assert "each must be after" in fails(
         "dataset", *SHOP, "--test-from", "2025-01-01", "--out", out
     )
-    assert "leave no split" in fails("dataset", *SHOP, "--test-share", "1.5", "--out", out)
+    assert "leave no split" in fails("dataset", *SHOP, "--test-share", "0.95", "--out", out)
     assert "manifest.json" in fails("train", "--dataset", tmp_path, "--out", out)
     assert "no recurrent cell" in fails("train", "--dataset", folder, "--out", out, "--kind", "x")
     assert "no item of train" in fails(

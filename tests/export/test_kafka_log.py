@@ -1,6 +1,7 @@
 """Topics as a log: what a real worker served, in its order, partition by partition."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,31 +12,41 @@ from export.dataset.folder import load_dataset
 from export.dataset.kafka_log import TopicSource, topic_log
 from export.dataset.names import Names
 from export.dataset.record import record
+from export.retrain.gates import GATES
 from stream.core.config import EngineConfig
 from stream.core.layout import TOPICS
+from stream.model.bundle import SHIPPED, load_bundle
 from stream.served.log import open_log
 from tests.e2e.test_worker import Deployment
-from tests.kafka_tools import read_all
+from tests.kafka_tools import delete_topics, read_all, unique_prefix
 
 EVENTS = 3_000
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
 
-@pytest.fixture
-def served(kafka: str, topic_prefix: str, tmp_path: Path) -> Deployment:
+@pytest.fixture(scope="module")
+def served(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """A shop's events, all served and committed; the worker is gone."""
-    made = Deployment(kafka, topic_prefix, tmp_path)
+    prefix = unique_prefix()
+    made = Deployment(kafka, prefix, tmp_path_factory.mktemp("served"))
     made.publish_shop(EVENTS, seed=21)
     made.start()
     try:
         made.settled(EVENTS)
+        made.stop()
+        yield made
     finally:
         made.stop()
-    return made
+        delete_topics(kafka, prefix)
 
 
-def test_the_log_is_what_was_served(served: Deployment, tmp_path: Path) -> None:
+def options(served: Deployment) -> list[str]:
+    settings = served.settings
+    return ["--broker", settings.broker, "--set", f"topic_prefix={settings.topic_prefix}"]
+
+
+def test_the_log_is_what_was_served(served: Deployment) -> None:
     """Same order, same windows: partition_seq, user_seq and digest of every prediction."""
     settings = served.settings
     source = TopicSource(settings.topic_prefix, as_served=True)
@@ -62,22 +73,44 @@ def test_the_log_is_what_was_served(served: Deployment, tmp_path: Path) -> None:
         for note in told
     }  # fmt: skip
 
-    out = tmp_path / "data"
-    options = ["--broker", settings.broker, "--set", f"topic_prefix={prefix}"]
-    result = CliRunner().invoke(group, ["dataset", *options, "--as-served", "--out", str(out)])
-    assert result.exit_code == 0, result.output
-    dataset = load_dataset(out)
-    assert dataset.manifest.source["order"] == "served"
-    assert dataset.manifest.counts["rows"] == len(told)
 
-    some = ["--offsets", f"{prefix}clicks-0=5:305", "--out", str(tmp_path / "some")]
-    result = CliRunner().invoke(group, ["dataset", *options, *some])
-    assert result.exit_code == 0, result.output
-    fewer = load_dataset(tmp_path / "some").manifest
+def test_topics_become_a_dataset(served: Deployment, tmp_path: Path) -> None:
+    prefix, out = served.settings.topic_prefix, tmp_path / "data"
+    run("dataset", *options(served), "--as-served", "--out", out)
+    manifest = load_dataset(out).manifest
+    assert manifest.source["order"] == "served"
+    assert manifest.counts["events"] == EVENTS
+    some = tmp_path / "some"
+    run("dataset", *options(served), "--offsets", f"{prefix}clicks-0=5:305", "--out", some)
+    fewer = load_dataset(some).manifest
     assert fewer.source["offsets"][f"{prefix}clicks-0"] == [5, 305]
     assert fewer.counts["events"] < EVENTS
-    result = CliRunner().invoke(
-        group, ["dataset", *options, "--since", "2099-01-01", "--out", str(tmp_path / "none")]
-    )
-    assert result.exit_code == 1
-    assert "no records in" in result.output
+    none = ["--since", "2099-01-01", "--out", tmp_path / "none"]
+    assert "no records in" in run("dataset", *options(served), *none, exit_code=1)
+    wrong = ["--offsets", f"{prefix}clicks-0=5:999999", "--out", tmp_path / "none"]
+    assert "the topic holds 0:" in run("dataset", *options(served), *wrong, exit_code=1)
+
+
+def test_a_candidate_that_passes_serves_when_asked(served: Deployment, tmp_path: Path) -> None:
+    """And one that does not, does not."""
+    pytest.importorskip("torch", reason="training needs the export extra")
+    models = tmp_path / "models"
+    settings = [*options(served), "--set", f"models_folder={models}", "--live", SHIPPED]
+    small = ["--width", 8, "--layers", 1, "--epochs", 1, "--history-days", 10**5]
+    hard = ["--gate", "score_us=0", "--promote", "--out", tmp_path / "kept"]
+    assert "kept: nothing was changed" in run("retrain", *settings, *small, *hard)
+    assert not models.exists()
+    gates = [word for gate in GATES for word in ("--gate", f"{gate.name}=1000")]
+    text = run("retrain", *settings, *small, *gates, "--promote", "--out", tmp_path / "round")
+    candidate = load_bundle(tmp_path / "round" / "candidate")
+    assert f"{candidate.version} is active" in text
+    assert load_bundle(models / candidate.version).version == candidate.version
+    broker, topic = served.settings.broker, served.settings.topic("model-control")
+    (message,) = read_all(broker, topic)
+    assert json.loads(message.value())["active"] == candidate.version
+
+
+def run(*arguments: object, exit_code: int = 0) -> str:
+    result = CliRunner().invoke(group, [str(argument) for argument in arguments])
+    assert result.exit_code == exit_code, result.output
+    return result.output

@@ -100,7 +100,8 @@ def test_a_round_from_files(tmp_path: Path) -> None:
     assert START_MS + 9 * DAY_MS < until_ms < START_MS + 10 * DAY_MS
     loose = [f"{gate.name}=1000" for gate in GATES]
     gates = [word for text in loose for word in ("--gate", text)]
-    arguments = ("--live", live, "--file", whole, *small, "--history-days", 3)
+    least = ("--events-min", 100)
+    arguments = ("--live", live, "--file", whole, *small, "--history-days", 3, *least)
     out = tmp_path / "round"
     code, text = run("retrain", *arguments, "--out", out, *gates)
     assert code == 0, text
