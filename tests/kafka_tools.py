@@ -1,5 +1,6 @@
 """What tests do to a broker: name topics apart, make them, write to them, read them to the end."""
 
+import time
 import uuid
 from collections.abc import Iterable, Mapping
 
@@ -25,6 +26,17 @@ def create_topics(
     ]
     for future in admin.create_topics(new, operation_timeout=DEADLINE_S).values():
         future.result(DEADLINE_S)
+    # The controller has made them; a broker that learns of it later still says "no topic".
+    deadline = time.monotonic() + DEADLINE_S
+    while not all(_has_leaders(admin, topic.topic, partitions) for topic in new):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the broker does not know {[topic.topic for topic in new]}")
+        time.sleep(0.05)
+
+
+def _has_leaders(admin: AdminClient, name: str, partitions: int) -> bool:
+    found = admin.list_topics(name, timeout=DEADLINE_S).topics[name].partitions
+    return len(found) == partitions and all(part.leader >= 0 for part in found.values())
 
 
 def delete_topics(bootstrap: str, prefix: str) -> None:

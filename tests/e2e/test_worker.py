@@ -39,6 +39,7 @@ class Deployment:
         )
         TopicAdmin(kafka, self.settings).apply()
         self.log = folder / "worker.log"
+        self.log_first = 0  # characters of the log before the last start
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *arguments: str) -> None:
@@ -49,9 +50,11 @@ class Deployment:
             "FORECART_GROUP": settings.group,
             "FORECART_STATE_DIR": settings.state_dir,
             "FORECART_COMMIT_INTERVAL_MS": "200",
+            "FORECART_BATCH_EVENTS_MAX": "512",  # slower: a kill must find it at work
             "FORECART_PROVIDER": "cpu",
         }
         command = [*FORECART, "worker", "--broker", settings.broker, *arguments]
+        self.log_first = len(self.log.read_text()) if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
 
@@ -101,6 +104,10 @@ class Deployment:
             assert time.monotonic() < deadline, report.summary() + self.log.read_text()[-3000:]
             time.sleep(0.5)
 
+    def wait_until_it_runs(self) -> None:
+        """Wait for the worker that was started last: what is said is in the log."""
+        until(lambda: " running\n" in self.log.read_text()[self.log_first :], "a running worker")
+
     def check_runs(self) -> None:
         assert self.process is not None
         assert self.process.poll() is None, self.log.read_text()[-3000:]
@@ -136,6 +143,7 @@ def test_killed_three_times_nothing_is_lost_or_repeated(deployment: Deployment) 
     report = deployment.settled(events)
     assert report.problems.count == 0, report.summary()
     assert report.total("predicted") > 0.9 * events
+    deployment.wait_until_it_runs()
     assert deployment.kill(signal.SIGTERM) == 0
 
 
