@@ -163,7 +163,7 @@ class Service:
             log.info("metrics and health on %s", self.web.start())
         log.info("warming up: a first start compiles, half a minute on two idle cores")
         stopping = asyncio.ensure_future(stop.wait())
-        warming = loop.run_in_executor(None, self._warm_up)
+        warming = asyncio.ensure_future(asyncio.to_thread(self._warm_up))
         await asyncio.wait({warming, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if stop.is_set():
             log.info("stopped while warming up; nothing was begun")

@@ -1,7 +1,9 @@
 """`python -m export retrain`."""
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -146,9 +148,16 @@ def _act(asked: Asked, folder: Path, *, promote: bool, shadow: bool, passed: boo
     elif promote or shadow:
         # The commands as they are, with the settings of this one in place of their options.
         if promote:
-            inspect.unwrap(activate.callback)(str(folder), settings=asked.settings)
+            _plain(activate)(str(folder), settings=asked.settings)
         else:
-            inspect.unwrap(beside.callback)(str(folder), off=False, settings=asked.settings)
+            _plain(beside)(str(folder), off=False, settings=asked.settings)
     else:
         click.echo(f"to score it beside the live one: forecart model shadow {folder}")
         click.echo(f"to let it serve: forecart model activate {folder}")
+
+
+def _plain(command: click.Command) -> Callable[..., Any]:
+    """Give a command's function without what reads its options."""
+    if command.callback is None:
+        raise TypeError(f"{command.name} is a group")
+    return inspect.unwrap(command.callback)

@@ -94,13 +94,13 @@ def side_by_side(live: Served, candidate: Served) -> dict[str, Pair]:
     if live.bundle.manifest.purchase_horizon_ms == candidate.bundle.manifest.purchase_horizon_ms:
         pairs |= _purchase(live.run, candidate.run)
     pairs |= _silence(live, candidate)
-    sizes = [
-        float(sum(file.size_bytes for file in one.bundle.manifest.files.values()))
-        for one in (live, candidate)
-    ]
-    pairs["bundle_bytes"] = Pair(*sizes)
+    pairs["bundle_bytes"] = Pair(_bytes_of(live.bundle), _bytes_of(candidate.bundle))
     pairs["score_us"] = Pair(live.score_us, candidate.score_us)
     return pairs
+
+
+def _bytes_of(bundle: Bundle) -> float:
+    return float(sum(file.size_bytes for file in bundle.manifest.files.values()))
 
 
 def _next_item(live: Run, candidate: Run) -> dict[str, Pair]:
@@ -111,7 +111,7 @@ def _next_item(live: Run, candidate: Run) -> dict[str, Pair]:
     def hits(run: Run) -> Doubles:
         target = run.next_item[rows, None]
         found = (run.recorded.scores.items[rows] == target) & (target > 0)
-        return found.any(axis=1).astype(np.float64)
+        return np.asarray(found.any(axis=1), np.float64)
 
     return {"p_at_10": _of_means(hits(live), hits(candidate), live.recorded.user[rows])}
 
@@ -121,9 +121,13 @@ def _next_event(live: Run, candidate: Run) -> dict[str, Pair]:
     if not len(rows):
         return {}
     target = live.labels.next_type[rows]
-    losses = [row_log_loss(run.recorded.scores.next_event[rows], target) for run in
-              (live, candidate)]  # fmt: skip
-    return {"next_event_log_loss": _of_means(*losses, live.recorded.user[rows])}
+
+    def losses(run: Run) -> Doubles:
+        return row_log_loss(run.recorded.scores.next_event[rows], target)
+
+    return {
+        "next_event_log_loss": _of_means(losses(live), losses(candidate), live.recorded.user[rows])
+    }
 
 
 def _purchase(live: Run, candidate: Run) -> dict[str, Pair]:
