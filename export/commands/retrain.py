@@ -160,4 +160,5 @@ def _plain(command: click.Command) -> Callable[..., Any]:
     """Give a command's function without what reads its options."""
     if command.callback is None:
         raise TypeError(f"{command.name} is a group")
-    return inspect.unwrap(command.callback)
+    plain: Callable[..., Any] = inspect.unwrap(command.callback)
+    return plain
