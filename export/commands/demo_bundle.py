@@ -18,12 +18,15 @@ def command(out: Path, seed: int, users: int, epochs: int) -> None:
 
     Example: python -m export demo-bundle --out /tmp/bundle
     """
-    from export.bundles.demo_bundle import Demo
+    from dataclasses import replace
+
+    from export.bundles.demo_bundle import SHIPPED_RECIPE, Demo
     from export.bundles.demo_bundle import demo_bundle as make
     from export.evaluation.evaluate import render
-    from export.training.train import Recipe
 
-    demo = Demo(seed=seed, users=users, test_seed=seed + 1000, recipe=Recipe(epochs=epochs))
+    demo = Demo(
+        seed=seed, users=users, test_seed=seed + 1000, recipe=replace(SHIPPED_RECIPE, epochs=epochs)
+    )
     result = make(out, demo, click.echo)
     click.echo(render(result))
     click.echo(f"\nwritten to {out}: {load_bundle(out).version}")

@@ -19,6 +19,7 @@ class Graph:
     layers: int = 1
     width: int = 50
     dropout: float = 0.2
+    head_dropout: float = 0.5
     epochs: int = 6
     patience: int = 1
     batch_rows: int = 256
@@ -35,7 +36,7 @@ class Graph:
         """Train until validation no longer gains."""
         torch.manual_seed(seed)
         sizes = sizes_of(train.vocabulary, self.width)
-        network = GraphNetwork(self.kind, self.layers, sizes, self.dropout)
+        network = GraphNetwork(self.kind, self.layers, sizes, self.dropout, self.head_dropout)
         recipe = Recipe(epochs=self.epochs, patience=self.patience, rate=self.rate, seed=seed)
         epochs = train_rows(
             network,

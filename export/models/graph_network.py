@@ -24,10 +24,12 @@ RUN_ROWS: Final = 512  # run at once without learning
 class GraphNetwork(nn.Module):
     """Rows in, their state out; `network` has tables and heads, as for a recurrent core."""
 
-    def __init__(self, kind: str, layers: int, sizes: Sizes, dropout: float) -> None:
+    def __init__(
+        self, kind: str, layers: int, sizes: Sizes, dropout: float, head_dropout: float = 0.0
+    ) -> None:
         super().__init__()
         width = sizes.item
-        self.network = Network(nn.Identity(), width, sizes, dropout)
+        self.network = Network(nn.Identity(), width, sizes, dropout, head_dropout)
         self.layers = nn.ModuleList([LAYERS[kind](width) for _ in range(layers)])
         self.newest = nn.Linear(width, width)
         self.other = nn.Linear(width, width, bias=False)

@@ -61,7 +61,14 @@ class RowOutputs(NamedTuple):
 class Network(nn.Module):
     """Steps and rows in, logits out."""
 
-    def __init__(self, core: nn.Module, core_width: int, sizes: Sizes, dropout: float) -> None:
+    def __init__(
+        self,
+        core: nn.Module,
+        core_width: int,
+        sizes: Sizes,
+        dropout: float,
+        head_dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         self.core = core
         self.sizes = sizes
@@ -78,6 +85,7 @@ class Network(nn.Module):
         self.hidden = nn.Linear(width, sizes.heads)
         self.out = nn.Linear(sizes.heads, OUTPUTS)
         self.dropout = nn.Dropout(dropout)
+        self.head_dropout = nn.Dropout(head_dropout)
         self.head_mean = nn.Parameter(torch.zeros(len(HEAD_FEATURES)), requires_grad=False)
         self.head_std = nn.Parameter(torch.ones(len(HEAD_FEATURES)), requires_grad=False)
 
@@ -104,7 +112,8 @@ class Network(nn.Module):
         """(B, H), (B, 28), (B, 3) to the heads' logits: (B, 12)."""
         scaled = (head - self.head_mean) / self.head_std
         context = self.context(context_id).flatten(1)
-        hidden = torch.relu(self.hidden(torch.cat([top, scaled, context], dim=1)))
+        x = self.head_dropout(torch.cat([top, scaled, context], dim=1))
+        hidden = self.head_dropout(torch.relu(self.hidden(x)))
         out: Tensor = self.out(hidden)
         return out
 

@@ -18,6 +18,7 @@ class Recurrent:
     layers: int = 2
     width: int = 50
     dropout: float = 0.2
+    head_dropout: float = 0.5
     epochs: int = 10
     patience: int = 2
     batch_sequences: int = 32
@@ -38,6 +39,7 @@ class Recurrent:
             hidden=self.hidden,
             layers=self.layers,
             dropout=self.dropout,
+            head_dropout=self.head_dropout,
             epochs=self.epochs,
             patience=self.patience,
             batch_sequences=self.batch_sequences,

@@ -46,14 +46,15 @@ class Recipe:
     epochs: int = 6  # at most
     batch_sequences: int = 32
     rate: float = 3e-3
-    dropout: float = 0.1
+    dropout: float = 0.1  # of the items on their way in
+    head_dropout: float = 0.5  # of what the heads read, and of their hidden layer
     warm_up: float = 0.03  # share of the batches
     rate_end: float = 0.02  # share of the rate at the end of the cosine
     clip: float = 5.0
     unknown_share: float = 0.02  # known items that are shown as unknown, to teach those rows
     augment: Augment = field(default_factory=Augment)
-    # Of the four losses: next item, next event, purchase, hazard.
-    weights: tuple[float, float, float, float] = (1.0, 0.3, 1.0, 1.0)
+    # Of the four losses: next item, next event, purchase, hazard. See docs/evaluation.md.
+    weights: tuple[float, float, float, float] = (1.0, 3.0, 3.0, 1.0)
     held_out: float = 0.1  # of the users, where no later split is given
     patience: int = 0  # epochs without a lower validation loss that end it; 0: the last one counts
     seed: int = 1
@@ -123,7 +124,7 @@ class Trainer:
         self.recipe = recipe
         self._rng = np.random.default_rng(recipe.seed)
         core = CORES[recipe.kind](sizes.item, recipe.hidden, recipe.layers)
-        self.network = Network(core, recipe.hidden, sizes, recipe.dropout)
+        self.network = Network(core, recipe.hidden, sizes, recipe.dropout, recipe.head_dropout)
         if validation is None:
             part, validation = hold_out_users(part, recipe.held_out, self._rng)
         self._part, self.validation = part, validation
