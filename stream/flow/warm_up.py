@@ -25,7 +25,7 @@ from stream.flow.partition import Partition
 from stream.flow.restore import Engines
 from stream.wire.decode import Decoder
 from stream.wire.murmur2 import partition_of
-from stream.wire.records import RecordColumns, columns_of
+from stream.wire.records import HEADER_BYTES, RecordColumns, columns_of, read_batch
 from stream.wire.state import HEADER_KEY
 
 NUMBER: Final = 0  # partition number that is borrowed; its pool is closed again
@@ -70,6 +70,7 @@ def warm_up(
     To be called before any partition is assigned: the scorer's pool of one is opened and closed.
     """
     began = time.monotonic()
+    read_batch(bytes(HEADER_BYTES), 0, 0)
     buffers = [TopicBuffer(topic, name, NUMBER, 0) for topic, name in enumerate(inputs)]
     for topic, buffer in enumerate(buffers):
         columns = _columns(topic, partitions)

@@ -1,8 +1,10 @@
 """Records of one topic partition as columns over one buffer: no object per record.
 
-Rules of the room: offsets rise; a size of -1 is a null key or value. `read_batch` reads a plain
-batch of Kafka's record format 2 (kafka.apache.org/documentation/#recordbatch) and stops at what
-does not add up: the checksum held, so a producer wrote it, and what is left counts as unreadable.
+Rules of the room: offsets rise; a size of -1 is a null key or value. The buffer is read-only,
+always: to a kernel a writable one is another type, compiled anew in the middle of work.
+`read_batch` reads a plain batch of Kafka's record format 2 (kafka.apache.org/documentation/
+#recordbatch) and stops at what does not add up: the checksum held, so a producer wrote it, and what
+is left counts as unreadable.
 """
 
 from collections.abc import Sequence
@@ -100,7 +102,7 @@ def unreadable(offset_first: int, offset_next: int, timestamp_ms: int) -> Record
     places = np.zeros((len(offsets), 4), np.int64)
     places[:, 1::2] = NULL
     return RecordColumns(
-        np.zeros(0, np.uint8), offsets, np.full(len(offsets), timestamp_ms, np.int64), places
+        np.frombuffer(b"", np.uint8), offsets, np.full(len(offsets), timestamp_ms, np.int64), places
     )
 
 
@@ -115,8 +117,10 @@ def joined(parts: Sequence[RecordColumns]) -> RecordColumns:
     moved = np.repeat(starts, [len(part.offsets) for part in parts])
     places[:, 0] += moved
     places[:, 2] += moved
+    data = np.concatenate([part.data for part in parts])
+    data.flags.writeable = False
     return RecordColumns(
-        np.concatenate([part.data for part in parts]),
+        data,
         np.concatenate([part.offsets for part in parts]),
         np.concatenate([part.timestamps_ms for part in parts]),
         places,

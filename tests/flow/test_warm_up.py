@@ -52,8 +52,12 @@ for block in Shop(3, users=80, days=45, partitions=1).events():
         rows[topic][1].append(value)
 for buffer, (keys, values) in zip(buffers, rows):
     count = len(keys)
-    columns = columns_of(range(count), [2_000_000_000_000] * count, keys, values)
-    buffer.append(Made(buffer.name, columns, count, count))
+    for part in (range(count // 2), range(count // 2, count)):  # decoded together
+        mine = slice(part.start, part.stop)
+        stamps = [2_000_000_000_000] * len(part)
+        columns = columns_of(part, stamps, keys[mine], values[mine])
+        made = Made(buffer.name, columns, part.stop, len(part), offset_first=part.start)
+        buffer.append(made)
 order = Order(decoder, ThreadPoolExecutor(1), 0, 0, config.future_ms_max)
 partition = Partition(Engine(config, 0, 256), buffers, order, {}, 10**9)
 scorer.open(0, 1000)
