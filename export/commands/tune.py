@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 TUNE: Final = {
     "lengths": "Quality at several lengths of a sequence, and which to take.",
+    "features": "Which features matter for next action and purchase.",
 }
 
 

@@ -182,3 +182,13 @@ def test_the_command_searches_and_goes_on(dataset: Dataset, tmp_path: Path) -> N
         assert done.exit_code == 0, done.output
     assert len((tmp_path / "out" / TRIALS).read_text().splitlines()) == 2
     assert "Best of 2 of 16 settings" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_features_are_reported(dataset: Dataset, tmp_path: Path) -> None:
+    words = ["tune", "features", "--dataset", str(dataset.folder), "--out", str(tmp_path)]
+    done = CliRunner().invoke(group, [*words, "--refresh-steps", "4"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "report.md").read_text()
+    assert "Features for next_action" in text
+    assert "Features for purchase" in text
+    assert "test is not read" in text
