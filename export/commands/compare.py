@@ -92,8 +92,7 @@ def command(
 
     began = time.monotonic()
     names = [name.strip() for name in only.split(",") if name.strip()]
-    main = tuple(name for name in QUESTIONS if not (churn_dataset and name == HAZARD))
-    sources = {"models": (folder, main)} | (
+    sources = {"models": (folder, tuple(QUESTIONS))} | (
         {"churn": (churn_dataset, (HAZARD,))} if churn_dataset else {}
     )
     try:

@@ -41,8 +41,9 @@ class Column:
 
     name: str
     better: int  # 1: more is better; -1: less is
-    percent: bool  # shown in per cent; otherwise a number of three digits after the point
+    percent: bool  # shown in per cent
     text: str  # for a reader who has never met it
+    digits: int = 3  # after the point, where it is no per cent
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,10 @@ class Churn:
 _YES_OR_NO: Final = (
     Column("ROC AUC", 1, False, "chance that a case of yes gets more than a case of no; 0.5: luck"),
     Column("PR AUC", 1, False, "mean precision over all recalls; luck: the share of yes"),
-    Column("log-loss", -1, False, "mean of -log of the probability given to what happened"),
-    Column("Brier", -1, False, "mean squared error (MSE) of the probability"),
-    Column("RMSE", -1, False, "root of it, in units of probability"),
-    Column("ECE", -1, False, "expected calibration error: how far said and seen shares differ"),
+    Column("log-loss", -1, False, "mean of -log of the probability given to what happened", 4),
+    Column("Brier", -1, False, "mean squared error (MSE) of the probability", 4),
+    Column("RMSE", -1, False, "root of it, in units of probability", 4),
+    Column("ECE", -1, False, "expected calibration error: how far said and seen shares differ", 4),
 )
 COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
     NEXT_ITEM: (
@@ -80,15 +81,17 @@ COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
         Column("NDCG@20", 1, True, "mean of 1 / log2(1 + rank), 0 beyond rank 20"),
     ),
     NEXT_ACTION: (
-        Column("log-loss", -1, False, "mean of -log of the probability given to what happened"),
+        Column("log-loss", -1, False, "mean of -log of the probability given to what happened", 4),
         Column("ROC AUC", 1, False, "of each action against the rest, mean over actions"),
         Column("PR AUC", 1, False, "of each action against the rest, mean over actions"),
         Column("accuracy", 1, True, "share of rows whose most probable action came"),
         Column("precision", 1, True, "right among those called so; mean over actions"),
         Column("recall", 1, True, "found among those that are so; mean over actions"),
         Column("F1", 1, True, "harmonic mean of precision and recall, per action; mean"),
-        Column("Brier", -1, False, "squared distance of the probabilities from what came, summed"),
-        Column("ECE", -1, False, "calibration error of the most probable action"),
+        Column(
+            "Brier", -1, False, "squared distance of the probabilities from what came, summed", 4
+        ),
+        Column("ECE", -1, False, "calibration error of the most probable action", 4),
     ),
     PURCHASE: _YES_OR_NO,
     HAZARD: _YES_OR_NO,

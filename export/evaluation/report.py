@@ -41,7 +41,10 @@ def report_blocks(folder: Path, studies: list[Study], command: str) -> list[Bloc
     blocks: list[Block] = [Heading("Which model to choose", 1)]
     blocks.append(Paragraph(_lead(studies), lead=True))
     for study in studies:
-        blocks += [Paragraph(conclusion(made, study.abouts)) for made in study.answered]
+        blocks += [
+            Paragraph(conclusion(made, study.abouts, synthetic=study.dataset.manifest.synthetic))
+            for made in study.answered
+        ]
     blocks += _left_out(studies)
     blocks += [Heading("How to read this"), Items(tuple(legend(_names(asked))))]
     blocks += [Heading("Every algorithm at a glance"), _glance(studies)]

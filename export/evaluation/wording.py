@@ -14,6 +14,7 @@ from export.models.contract import HAZARD, NEXT_ACTION, NEXT_ITEM, PURCHASE
 BETTER: Final = "better"
 WORSE: Final = "worse"
 NOISE: Final = "noise"
+SHIPPED: Final = "lstm"
 BLIND: Final = ("base-rate", "popularity")  # the same answer whoever is asked about
 _HOW: Final = {
     BETTER: "a real gain, more than drawing other users would explain",
@@ -54,7 +55,7 @@ def primary(question: str) -> Column:
 def number(value: float, column: Column, *, sign: bool = False) -> str:
     """Write a value as its column is shown."""
     plus = "+" if sign else ""
-    return f"{100 * value:{plus}.1f}" if column.percent else f"{value:{plus}.3f}"
+    return f"{100 * value:{plus}.1f}" if column.percent else f"{value:{plus}.{column.digits}f}"
 
 
 def with_interval(cell: Cell, column: Column, *, sign: bool = False) -> str:
@@ -70,11 +71,12 @@ def verdict(cell: Cell, column: Column) -> str:
     return BETTER if cell.value * column.better > 0 else WORSE
 
 
-def conclusion(answered: Answered, abouts: dict[str, About]) -> str:
+def conclusion(answered: Answered, abouts: dict[str, About], *, synthetic: bool) -> str:
     """Say what to choose for a question, and how sure one can be."""
     column = primary(answered.question)
     row, name = answered.row(answered.chosen), NAMES[answered.question]
-    said = [f"**{name}: take `{answered.chosen}`.** {_achieves(answered, column)}"]
+    where = " (synthetic data: nothing follows for a real shop)" if synthetic else ""
+    said = [f"**{name}{where}: take `{answered.chosen}`.** {_achieves(answered, column)}"]
     if answered.chosen == answered.reference:
         said.append("It is itself a simple baseline: no model was better on validation.")
     else:
@@ -83,6 +85,12 @@ def conclusion(answered: Answered, abouts: dict[str, About]) -> str:
         said.append(
             f"Minus the value of `{answered.reference}`, which it is judged beside, that is "
             f"{_difference(apart, column)}: {_HOW[found]}."
+        )
+    if any(row.model == SHIPPED for row in answered.rows) and answered.chosen != SHIPPED:
+        apart = answered.row(SHIPPED).differences[column.name]
+        said.append(
+            f"`{SHIPPED}`, which `export train` ships, minus `{answered.reference}`: "
+            f"{_difference(apart, column)}, {verdict(apart, column)}."
         )
     alike = answered.alike()
     if alike:

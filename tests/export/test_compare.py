@@ -78,7 +78,8 @@ def test_killed_and_run_again_it_ends_in_the_same_answers(dataset: Dataset, tmp_
         assert one == (whole / name / ANSWERS).read_bytes()
     markdown, page = (out / "report.md").read_text(), (out / "report.html").read_text()
     for said in (
-        "Which model to choose", "**Next item: take", "**Purchase intent: take", "noise",
+        "Which model to choose", "**Next item (synthetic data",
+        "**Purchase intent (synthetic", "noise",
         "How to read this", "Every algorithm at a glance", "train s", "us a row", "P@10", "NDCG@20",
         "by length of the user's history", "Next action by class", "calibration", "ROC", "ECE",
         "The data", "synthetic", "validation", "How it was done", "Again:",
