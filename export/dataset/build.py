@@ -6,6 +6,7 @@ folder is written whole or not at all.
 """
 
 import hashlib
+import secrets
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -85,18 +86,19 @@ def build_dataset(
     """
     if folder.exists():
         raise DatasetError(f"{folder} is there already: name a folder that is not")
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
     try:
-        partial.mkdir(parents=True)
-        _write(partial, log, names, origin, wishes, say)
-        partial.rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+        partial.mkdir()
+        try:
+            _write(partial, log, names, origin, wishes, say)
+            partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         raise DatasetError(f"{folder}: {(error.strerror or str(error)).lower()}") from error
     except ValueError as error:
         raise DatasetError(str(error)) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return load_dataset(folder)
 
 

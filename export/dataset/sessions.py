@@ -9,6 +9,7 @@ that is not of the form is refused with its number, nothing is skipped silently.
 
 import gzip
 import hashlib
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,13 +123,22 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         with path.open("rb") as file:
             packed = file.read(2) == _GZIP
-        with (gzip.open if packed else open)(path, "rt", encoding="utf-8") as text:
-            for number, line in enumerate(text, 1):
-                stripped = line.rstrip("\r\n")
+        with (gzip.open if packed else open)(path, "rb") as lines:
+            for number, line in enumerate(lines, 1):
+                stripped = _text(path, number, line.rstrip(b"\r\n"))
                 if stripped.strip():
                     found = True
                     yield number, stripped
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise FormError(f"{path}: {error}") from error
     if not found:
         raise FormError(f"{path} is empty")
+
+
+def _text(path: Path, number: int, line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise FormError(
+            f"{path}, line {number}: byte {error.start + 1} is not UTF-8: {line[:60]!r}"
+        ) from error

@@ -63,22 +63,16 @@ class TableFile:
 
     def rows(self, columns: Sequence[str]) -> Iterator[Row | Broken]:
         """Read the rows in file order. Raises FileError where the file ends in rubbish."""
-        try:
-            if self.format == "parquet":
-                yield from self._parquet_rows(columns)
-            elif self.format == "jsonl":
-                yield from self._json_rows(columns)
-            else:
-                yield from self._csv_rows(columns)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise FileError(f"{self.path}: the gzip file is damaged: {error}") from error
+        if self.format == "parquet":
+            yield from self._parquet_rows(columns)
+        elif self.format == "jsonl":
+            yield from self._json_rows(columns)
+        else:
+            yield from self._csv_rows(columns)
 
     def _find_format(self) -> str:
         with self._opened() as file:
-            try:
-                start = file.read(4096)
-            except (OSError, EOFError, zlib.error) as error:
-                raise FileError(f"{self.path}: the gzip file is damaged: {error}") from error
+            start = file.read(4096)
         if not start.strip():
             raise FileError(f"{self.path}: the file is empty")
         if start.startswith(_PARQUET_MAGIC):
@@ -91,25 +85,32 @@ class TableFile:
         if self.format == "parquet":
             return [str(name) for name in self._parquet().schema_arrow.names]
         if self.format == "jsonl":
-            names: dict[str, None] = {}
-            with self._opened() as file:
-                for line in itertools.islice(file, SNIFF_LINES):
-                    try:
-                        record = msgspec.json.decode(line)
-                    except (msgspec.DecodeError, UnicodeDecodeError):
-                        continue
-                    if isinstance(record, dict):
-                        names.update(dict.fromkeys(_paths(record)))
-            return list(names)
+            return self._json_columns()
         with self._opened() as file:
             first = file.readline(LINE_BYTES_MAX).decode("utf-8-sig", "replace").rstrip("\r\n")
         self.delimiter = max(DELIMITERS, key=first.count)
         return next(csv.reader([first], delimiter=self.delimiter), [])
 
+    def _json_columns(self) -> list[str]:
+        names: dict[str, None] = {}
+        broken: list[Broken] = []
+        for row in itertools.islice(self._json_records(), SNIFF_LINES):
+            if isinstance(row, Broken):
+                broken.append(row)
+            else:
+                names.update(dict.fromkeys(_paths(row[1])))
+        if not names and broken:
+            first = broken[0]
+            raise FileError(f"{self.path}: line {first.line}: {first.why}")
+        return list(names)
+
     @contextmanager
     def _opened(self) -> Iterator[IO[bytes]]:
-        with gzip.open(self.path) if self._gzipped else self.path.open("rb") as file:
-            yield file  # type: ignore[misc]  # a GzipFile reads like a file
+        try:
+            with gzip.open(self.path) if self._gzipped else self.path.open("rb") as file:
+                yield file  # type: ignore[misc]  # a GzipFile reads like a file
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise FileError(f"{self.path}: the gzip file is damaged: {error}") from error
 
     def _csv_rows(self, columns: Sequence[str]) -> Iterator[Row | Broken]:
         places = [self.columns.index(name) for name in columns]
@@ -136,6 +137,14 @@ class TableFile:
 
     def _json_rows(self, columns: Sequence[str]) -> Iterator[Row | Broken]:
         paths = [name.split(".") for name in columns]
+        for found in self._json_records():
+            if isinstance(found, Broken):
+                yield found
+            else:
+                line, record = found
+                yield Row(line, tuple([_at(record, path) for path in paths]))
+
+    def _json_records(self) -> Iterator[tuple[int, dict[str, Any]] | Broken]:
         with self._opened() as file:
             for line, text in enumerate(file, 1):
                 if not text.strip():
@@ -146,7 +155,7 @@ class TableFile:
                     yield Broken(line, f"no JSON: {error}")
                     continue
                 if isinstance(record, dict):
-                    yield Row(line, tuple([_at(record, path) for path in paths]))
+                    yield line, record
                 else:
                     yield Broken(line, f"no JSON object: {type(record).__name__}")
 
@@ -171,7 +180,7 @@ class TableFile:
             ) from error
         try:
             if self._gzipped:
-                with gzip.open(self.path) as file:
+                with self._opened() as file:
                     return pq.ParquetFile(pa.BufferReader(file.read()))
             return pq.ParquetFile(self.path)
         except (pa.ArrowInvalid, OSError) as error:

@@ -81,11 +81,10 @@ class Catalogue:
 
 def make_catalogue(items: int, categories: int = 40, seed: int = CATALOGUE_SEED) -> Catalogue:
     """Invent a catalogue. Raises ValueError on fewer items than one collection holds."""
-    if items < COLLECTION_ITEMS or not 1 <= categories <= items:
-        raise ValueError(
-            f"a shop needs at least {COLLECTION_ITEMS} items and 1 to {items} categories: "
-            f"items={items} categories={categories}"
-        )
+    if items < COLLECTION_ITEMS:
+        raise ValueError(f"a shop needs at least {COLLECTION_ITEMS} items: items={items}")
+    if not 1 <= categories <= items:
+        raise ValueError(f"a shop needs 1 to {items} categories: categories={categories}")
     rng = np.random.default_rng([seed, items, categories])
     category = (np.arange(items) % categories).astype(np.int32)
     brand = rng.integers(0, BRANDS, items).astype(np.int32)

@@ -229,8 +229,10 @@ def test_a_folder_comes_back_and_a_changed_one_does_not(dataset: Dataset, tmp_pa
 
 
 def test_the_same_log_gives_the_same_log_file(made: Made, dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "again.partial").mkdir()  # somebody else's
     other = build_dataset(tmp_path / "again", made.log, made.names, ORIGIN, WISHES, quiet)
     assert other.manifest.files == dataset.manifest.files
+    assert {path.name for path in tmp_path.iterdir()} == {"again", "again.partial"}
 
 
 @pytest.mark.parametrize(("first", "second", "third"), [(5, 5, 9), (5, 4, 9), (5, 9, 9), (0, 5, 9)])

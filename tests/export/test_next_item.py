@@ -204,15 +204,16 @@ def test_the_command_ends_in_its_figures(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("train.txt", "a\n", "line 1: 'a' is no session"),
-        ("test.tsv", "a b\n", "is not `prefix TAB target`"),
-        ("run/other", "x", "is not empty"),
+        ("train.txt", b"a\n", "line 1: 'a' is no session"),
+        ("train.txt", b"a b\n\xff b\n", "line 2: byte 1 is not UTF-8"),
+        ("test.tsv", b"a b\n", "is not `prefix TAB target`"),
+        ("run/other", b"x", "is not empty"),
     ],
 )
-def test_what_is_wrong_is_one_line(tmp_path: Path, name: str, text: str, said: str) -> None:
+def test_what_is_wrong_is_one_line(tmp_path: Path, name: str, text: bytes, said: str) -> None:
     args = write_files(tmp_path)
     (tmp_path / "run").mkdir()
-    (tmp_path / name).write_text(text)
+    (tmp_path / name).write_bytes(text)
     result = CliRunner().invoke(group, args)
     assert result.exit_code in {1, 2}
     assert said in result.output

@@ -258,6 +258,7 @@ ERRORS = {
     "no time": ("a,b\n1,2\n", ["user_id=a"], "no column for event_time"),
     "no such field": ("a,b\n1,2\n", ["colour=a"], "no field colour"),
     "no value": ("a,b\n1,2\n", ["user_id"], "write FIELD=VALUE"),
+    "no JSON": ('\n{"user_id": 1,\n{"a"\n', (), "line 2: no JSON: "),
     "no row": (TAOBAO_HEAD, (), "no usable row, 0 broken"),
     "all broken": (TAOBAO_HEAD + "u,1,1,pv,x\n", (), "no usable row, 1 broken, e.g. line 2"),
     "binary": ("\x7fELF\0\0", (), "neither CSV nor JSON lines nor Parquet"),
@@ -276,8 +277,9 @@ def test_errors_are_one_line_that_names_the_file(tmp_path, name):
     assert "\n" not in str(caught.value)
 
 
-def test_a_damaged_gzip_file(tmp_path):
-    path = write(tmp_path / "t.csv.gz", TAOBAO_HEAD + "u,1,1,pv,1511539200\n" * 5_000)
+@pytest.mark.parametrize("text", [TAOBAO_HEAD + "u,1,1,pv,1511539200\n" * 5_000, '{"a": 1}\n' * 9])
+def test_a_damaged_gzip_file(tmp_path, text):
+    path = write(tmp_path / "t.csv.gz", text)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(FileError, match="gzip file is damaged"):
         read(path)
