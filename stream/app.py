@@ -24,10 +24,12 @@ from stream.flow.restore import Engines
 from stream.flow.stops import WorkerStopError
 from stream.flow.warm_up import warm_up
 from stream.flow.worker import Worker
+from stream.local.stop_counts import StopCounts
 from stream.settings import Settings
 from stream.shell.control import ControlThread, read_control
 from stream.shell.direct import DirectProducer
 from stream.shell.faust_app import ChunkApp, make_faust_app
+from stream.shell.gpu import open_gpus
 from stream.shell.health import Health
 from stream.shell.metrics import Metrics
 from stream.shell.producer import ProducerConfig
@@ -47,7 +49,7 @@ SWITCH_S = 0.001
 # each 700 objects, the default, finds none.
 GC_THRESHOLDS = (50_000, 20, 20)
 DRAIN_S = 30.0  # for an orderly stop
-LAG_EVERY_S = 1.0
+TELL_EVERY_S = 1.0
 
 
 class GroupTransaction:
@@ -92,6 +94,10 @@ class Service:
     def __init__(self, settings: Settings, bootstrap: str, instance: int, partitions: int) -> None:
         self.settings = settings
         self.metrics = Metrics(partitions)
+        self.metrics.provider_wanted(settings.provider)
+        self._stops = StopCounts(settings.state_path / "instances", settings.group, instance)
+        self.metrics.stops(self._stops.read())
+        self._restoring: set[int] = set()  # partitions of which records still to read were told
         self.health = Health()
         opener = Opener(settings, partitions, self.metrics)
         control_topic = settings.topic(CONTROL)
@@ -129,6 +135,7 @@ class Service:
         models = Models(serving, self.metrics, limits)
         models.tell()
         log.info("model %s on %s", serving.version, serving.provider)
+        self._read_gpus = open_gpus() if serving.provider == "cuda" else None
         follower = Follower(models, opener.open, self.metrics)
         self._control = ControlThread(
             bootstrap, control_topic, settings.model_name, positions, follower, record
@@ -158,7 +165,7 @@ class Service:
         stop = asyncio.Event()
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, stop.set)
-        self.app.on_fail(lambda error: _end_after(error, loop, stop))
+        self.app.on_fail(lambda error: self._failed(error, loop, stop))
         if self.settings.web_port >= 0:
             log.info("metrics and health on %s", self.web.start())
         log.info("warming up: a first start compiles, half a minute on two idle cores")
@@ -175,6 +182,7 @@ class Service:
         self._control.start()
         self.app.finalize()
         starting = asyncio.ensure_future(self.app.start())
+        telling = asyncio.ensure_future(self._tell(starting))
         watchdog = self._watch(loop)
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set():
@@ -184,9 +192,8 @@ class Service:
             self.health.started()
             self.metrics.worker("running")
             log.info("running")
-            lag = asyncio.ensure_future(self._tell_lag())
             await stopping
-            lag.cancel()
+        telling.cancel()
         watchdog.stop()
         if self.app.failure is not None:
             return self._leave(self.app.failure.exit_code)
@@ -240,22 +247,47 @@ class Service:
         self.health.add("ready", "rebalance", steady)
         self.health.add("live", "failure", lambda: str(app.failure) if app.failure else None)
 
-    async def _tell_lag(self) -> None:
+    async def _tell(self, starting: "asyncio.Future[Any]") -> None:
         """Set the gauges that nobody else would set while nothing happens."""
-        names = {self.settings.topic(name): code for code, name in enumerate(INPUTS)}
         while True:
             asked = time.monotonic()
-            await asyncio.sleep(LAG_EVERY_S)
-            self.metrics.loop_lag(max(0.0, time.monotonic() - asked - LAG_EVERY_S))
-            committed = self.worker.committed()
-            oldest_ms = self.worker.oldest_open_ms()
-            age_s = max(0.0, time.time() - oldest_ms / 1000) if oldest_ms else 0.0
-            for (topic, number), (_, end) in self.app.lags().items():
-                at = committed.get((topic, number))
-                if at is not None:
-                    records = max(0, end - at)
-                    self.metrics.lag(names[topic], number, records, age_s if records else 0.0)
-            self.metrics.in_flight(self.worker.rows_waiting())
+            await asyncio.sleep(TELL_EVERY_S)
+            self.metrics.loop_lag(max(0.0, time.monotonic() - asked - TELL_EVERY_S))
+            self._tell_restore(started=starting.done())
+            if starting.done():
+                self._tell_lag()
+                self.metrics.in_flight(self.worker.rows_waiting())
+            if self._read_gpus is not None:
+                self.metrics.gpus(self._read_gpus())
+
+    def _tell_restore(self, *, started: bool) -> None:
+        """Tell what is still to be restored, and whether the group is at rest."""
+        moving = self.app.rebalancing or not started
+        remaining = self.app.restore_remaining() if moving else {}
+        for number in self._restoring | set(remaining):
+            self.metrics.restoring(number, remaining.get(number, 0))
+        self._restoring = set(remaining)
+        if self.app.rebalancing:
+            self.metrics.worker("restoring" if remaining else "rebalancing")
+        elif started:
+            self.metrics.worker("running")
+
+    def _tell_lag(self) -> None:
+        names = {self.settings.topic(name): code for code, name in enumerate(INPUTS)}
+        committed, oldest_ms = self.worker.committed(), self.worker.oldest_ms()
+        now_ms = time.time() * 1000
+        for place, (_, end) in self.app.lags().items():
+            if place in committed:
+                topic, number = place
+                age_s = max(0.0, now_ms - oldest_ms.get(place, now_ms)) / 1000
+                self.metrics.lag(names[topic], number, max(0, end - committed[place]), age_s)
+
+    def _failed(
+        self, error: WorkerStopError, loop: asyncio.AbstractEventLoop, stop: asyncio.Event
+    ) -> None:
+        """Count a failure for the next process to tell, and end this one."""
+        self._stops.add(error.exit_code)
+        _end_after(error, loop, stop)
 
 
 class LateIntake:

@@ -16,6 +16,8 @@ from stream.core.config import DAY_MS, EngineConfig
 
 ENV_PREFIX = "FORECART_"
 FILE_DEFAULT = "forecart.toml"
+PROVIDERS = ("require", "prefer", "cpu")
+COMMIT_SLACK_MS = 50  # what a prediction takes beside waiting for its commit
 
 
 class SettingsError(ValueError):
@@ -54,6 +56,7 @@ class Settings:
     # Commit
     guarantee: str = _f("exactly_once", "of outputs: exactly_once or at_least_once")
     commit_interval_ms: int = _f(500, "time from a commit to the next")
+    latency_objective_ms: int = _f(1000, "SLO: 99 % of predictions are committed within it")
     commit_events_max: int = _f(100_000, "rows in a transaction at most")
     commit_bytes_max: int = _f(64 << 20, "bytes produced in a transaction at most, about")
     batch_deadline_s: float = _f(4.0, "an engine step that takes longer stops the worker")
@@ -100,7 +103,7 @@ class Settings:
         """Check ranges and the relations between limits."""
         rules = (
             (self.guarantee in {"exactly_once", "at_least_once"}, "guarantee"),
-            (self.provider in {"require", "prefer", "cpu"}, "provider"),
+            (self.provider in PROVIDERS, "provider"),
             (self.log_level in {"DEBUG", "INFO", "WARNING", "ERROR"}, "log_level"),
             (self.partitions >= 1, "partitions >= 1"),
             (self.replication >= 1, "replication >= 1"),
@@ -111,6 +114,10 @@ class Settings:
                 "event_bytes_max <= chunk_bytes_max <= buffer_bytes_max",
             ),
             (self.commit_interval_ms >= 10, "commit_interval_ms >= 10"),
+            (
+                self.latency_objective_ms > self.commit_interval_ms + COMMIT_SLACK_MS,
+                f"latency_objective_ms > commit_interval_ms + {COMMIT_SLACK_MS}",
+            ),
             (
                 self.batch_events_max <= self.commit_events_max,
                 "batch_events_max <= commit_events_max",

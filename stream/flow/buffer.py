@@ -62,6 +62,15 @@ class TopicBuffer:
         """Decoded rows that stand at the head."""
         return 0 if self.front is None else len(self.front.events) - self.taken
 
+    @property
+    def oldest_ms(self) -> int:
+        """Record timestamp of the row at the head, about; 0: none is here. Any thread."""
+        front, taken = self.front, self.taken
+        if front is not None and taken < len(front.events):
+            return max(0, int(front.events["timestamp_ms"][taken]))
+        with self._lock:
+            return max(0, self._chunks[0].timestamp_ms_max) if self._chunks else 0
+
     def fill(self, decoder: Decoder, pool: Executor, rows_max: int) -> None:
         """Bring decoded rows to the front, about `rows_max`, if it is empty and there are any.
 

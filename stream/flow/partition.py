@@ -105,6 +105,11 @@ class Partition:
                 self.offset_next[topic] = max(self.offset_next[topic], position)
 
     @property
+    def holds_over(self) -> int:
+        """Times that its rows went on without a topic known to be behind."""
+        return self._order.holds_over
+
+    @property
     def moved(self) -> bool:
         """Whether a commit would say anything new."""
         return self.rows_open > 0 or self.offset_next != self._closed_next

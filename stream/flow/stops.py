@@ -103,9 +103,18 @@ class EngineError(WorkerStopError):
     exit_code = 23
 
 
+def exit_codes() -> list[int]:
+    """All exit codes of failures, in order."""
+    return sorted({kind.exit_code for kind in _kinds()})
+
+
 def codes_without_restart() -> set[int]:
     """Exit codes that a new start cannot cure."""
+    return {kind.exit_code for kind in _kinds() if not kind.restart}
+
+
+def _kinds() -> list[type[WorkerStopError]]:
     kinds = [WorkerStopError]
     for kind in kinds:
         kinds += kind.__subclasses__()
-    return {kind.exit_code for kind in kinds if not kind.restart}
+    return kinds

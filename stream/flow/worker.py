@@ -167,10 +167,9 @@ class Worker:
             for buffer in partition.buffers
         }
 
-    def oldest_open_ms(self) -> int:
-        """Give the wall clock at which the oldest row not yet committed came; 0: none."""
-        times = [b.front_received_ms for b in list(self._buffers.values()) if b.rows_front]
-        return min(times, default=0)
+    def oldest_ms(self) -> dict[tuple[str, int], int]:
+        """Give the record timestamp of the oldest row not yet applied, where one is here."""
+        return {place: b.oldest_ms for place, b in list(self._buffers.items()) if b.oldest_ms}
 
     async def _ask(self, request: Callable[[], None]) -> None:
         """Have something done on the worker's thread, and wait for it."""
@@ -257,6 +256,7 @@ class Worker:
                 self._turn_next = (self._turn_next + step + 1) % len(self._partitions)
                 self._observer.stage("order", time.monotonic() - began)
                 self._gauges.tell_decoding(partition.buffers)
+                self._gauges.tell_holds(partition.number, partition.holds_over)
                 return partition, taken
         return None
 

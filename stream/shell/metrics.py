@@ -7,7 +7,7 @@ in buckets made for seconds); a batch costs microseconds, an event nothing.
 import platform
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from typing import Final
 
@@ -28,6 +28,7 @@ from stream.flow.observe import (
     Stage,
     WorkerState,
 )
+from stream.shell.gpu import GpuReading
 from stream.shell.metrics_table import METRICS, OUTCOMES, SEVERITIES, TRANSITIONS
 from stream.shell.series import Series
 
@@ -67,6 +68,10 @@ class Metrics:
         del partition  # the consumer's lag is by partition; consumption is not
         self.series.add("events_consumed_total", (TOPICS[topic],), rows)
         self.series.add("bytes_consumed_total", (TOPICS[topic],), bytes_count)
+
+    def held_over(self, times: int) -> None:
+        """Count times that rows went on without a topic known to be behind."""
+        self.series.add("merge_holds_over_total", (), times)
 
     def stage(self, stage: Stage, seconds: float) -> None:
         """Take the time that one batch spent in a stage."""
@@ -221,6 +226,22 @@ class Metrics:
         """Count a switch to the CPU session."""
         self.series.add("provider_fallbacks_total", (), 1)
         self.series.set("provider_degraded", (), 1)
+
+    def provider_wanted(self, provider: str) -> None:
+        """Set what the setting `provider` says."""
+        self.series.set("provider_wanted", (provider,), 1)
+
+    def gpus(self, readings: Iterable[GpuReading]) -> None:
+        """Set what the GPUs say of themselves."""
+        for reading in readings:
+            for name, value in reading.gauges.items():
+                self.series.open(name, (reading.gpu,), only=False)
+                self.series.set(name, (reading.gpu,), value)
+
+    def stops(self, counts: Mapping[int, int]) -> None:
+        """Count failures that ended this worker before, by exit code."""
+        for code, count in counts.items():
+            self.series.add("stops_total", (str(code),), count)
 
     def model(self, version: str, sha256: str, provider: str, precision: str) -> None:
         """Set the model that scores from now on."""

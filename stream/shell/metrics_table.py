@@ -22,6 +22,8 @@ from stream.flow.observe import (
     STAGES,
     WORKER_STATES,
 )
+from stream.flow.stops import exit_codes
+from stream.settings import PROVIDERS
 
 PREFIX: Final = "forecart_"
 PAGE: Final = Path("docs/metrics.md")
@@ -36,6 +38,7 @@ REASONS: Final = tuple(reason.name.lower() for reason in Reason if reason)
 TRANSITIONS: Final = tuple(state.name.lower() for state in AlertState)
 SEVERITIES: Final = tuple(level.name.lower() for level in Level)
 HEADS: Final = ("purchase", "churn")
+CODES: Final = tuple(str(code) for code in exit_codes())
 
 # 1.0 s is the latency objective; 0.55 the target at the default commit interval of 0.5 s.
 LATENCY_S: Final = (
@@ -123,6 +126,10 @@ METRICS: Final = (
         "Now minus the highest event time applied; grows while the topic is silent. 0: none yet.",
         topic=TOPICS,
     ),
+    _counter(
+        *("intake", "merge_holds_over_total", "holds"),
+        "Times that rows went on without a topic known to be behind: out of order by event time.",
+    ),
     _histogram(
         *("latency", "processing_latency_seconds", "seconds", LATENCY_S),
         "From receipt of an event's chunk until its prediction is committed.",
@@ -144,7 +151,7 @@ METRICS: Final = (
     ),
     _gauge(
         *("consumer", "consumer_lag_seconds", "seconds"),
-        "Age of the oldest uncommitted record.",
+        "Age, by record timestamp, of the oldest record fetched and not yet applied; else 0.",
         topic=TOPICS,
         partition=PARTITION,
     ),
@@ -190,6 +197,11 @@ METRICS: Final = (
         sha256=OPEN,
         provider=OPEN,
         precision=OPEN,
+    ),
+    _gauge(
+        *("inference", "provider_wanted", "1"),
+        "1 for the value of the setting `provider`, 0 for the others.",
+        provider=PROVIDERS,
     ),
     _gauge("inference", "provider_degraded", "1", "1 after a switch from CUDA to the CPU session."),
     _counter("inference", "provider_fallbacks_total", "switches", "Switches from CUDA to the CPU."),
@@ -273,12 +285,25 @@ METRICS: Final = (
         "1 for what the worker is doing, 0 for the rest.",
         state=WORKER_STATES,
     ),
+    _counter(
+        *("process", "stops_total", "stops"),
+        "Failures that ended this worker, by exit code; kept in `state_dir` over restarts.",
+        code=CODES,
+    ),
     _gauge("process", "ready", "1", "1 while /readyz answers 200."),
     _gauge(
         *("process", "event_loop_lag_seconds", "seconds"),
         "By how much the event loop woke late, last measured.",
     ),
     _gauge("process", "build_info", "1", "1 for the version that runs.", version=OPEN, python=OPEN),
+    _gauge(
+        *("gpu", "gpu_utilization_ratio", "ratio"),
+        "Share of the last moments in which the GPU worked; no sample without GPU and driver.",
+        gpu=OPEN,
+    ),
+    _gauge("gpu", "gpu_memory_used_bytes", "bytes", "Memory in use on the GPU.", gpu=OPEN),
+    _gauge("gpu", "gpu_memory_total_bytes", "bytes", "Memory of the GPU.", gpu=OPEN),
+    _gauge("gpu", "gpu_power_watts", "watts", "Power that the GPU draws.", gpu=OPEN),
 )
 
 

@@ -11,6 +11,7 @@ from stream.core.layout import NEVER_MS, AlertState, Level, Outcome, Reason
 from stream.core.results import ALERT, ROW
 from stream.flow.observe import Observer
 from stream.shell import metrics_table
+from stream.shell.gpu import GpuReading
 from stream.shell.metrics import Metrics
 from stream.shell.metrics_table import METRICS, OPEN, PREFIX, page
 
@@ -219,11 +220,22 @@ def test_every_other_call_moves_its_metric(metrics: Metrics) -> None:
         'model_reloads_total{outcome="refused"}': lambda: metrics.model_reload("refused"),
         'worker_state{state="draining"}': lambda: metrics.worker("draining"),
         "event_loop_lag_seconds": lambda: metrics.loop_lag(0.25),
+        "merge_holds_over_total": lambda: metrics.held_over(2),
+        'provider_wanted{provider="prefer"}': lambda: metrics.provider_wanted("prefer"),
+        'stops_total{code="17"}': lambda: metrics.stops({17: 2}),
     }
     for name, call in calls.items():
         before = read(metrics)[name]
         call()
         assert read(metrics)[name] > before, name
+
+
+def test_a_gpu_shows_once_it_is_read(metrics: Metrics) -> None:
+    assert not [name for name in read(metrics) if name.startswith("gpu_")]
+    metrics.gpus([GpuReading("0", {"gpu_power_watts": 300.0, "gpu_utilization_ratio": 0.5})])
+    samples = read(metrics)
+    assert samples['gpu_power_watts{gpu="0"}'] == 300
+    assert samples['gpu_utilization_ratio{gpu="0"}'] == 0.5
 
 
 def test_worker_is_in_one_state(metrics: Metrics) -> None:
