@@ -28,11 +28,18 @@ from stream.flow.observe import (
     Stage,
     WorkerState,
 )
+from stream.flow.stops import CommitAbortedError, CommitFencedError, CommitLateError
 from stream.shell.gpu import GpuReading
 from stream.shell.metrics_table import METRICS, OUTCOMES, SEVERITIES, TRANSITIONS
 from stream.shell.series import Series
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+# A commit that fails ends the process: only the next one can tell of it.
+FAILED_COMMITS: Final[dict[int, CommitOutcome]] = {
+    CommitFencedError.exit_code: "fenced",
+    CommitAbortedError.exit_code: "aborted",
+    CommitLateError.exit_code: "deadline",
+}
 REASON_NAMES: Final = tuple(reason.name.lower() for reason in Reason)
 
 
@@ -239,9 +246,11 @@ class Metrics:
                 self.series.set(name, (reading.gpu,), value)
 
     def stops(self, counts: Mapping[int, int]) -> None:
-        """Count failures that ended this worker before, by exit code."""
+        """Count failures that ended this worker before, by exit code; some were of a commit."""
         for code, count in counts.items():
             self.series.add("stops_total", (str(code),), count)
+            if code in FAILED_COMMITS:
+                self.series.add("transactions_total", (FAILED_COMMITS[code],), count)
 
     def model(self, version: str, sha256: str, provider: str, precision: str) -> None:
         """Set the model that scores from now on."""

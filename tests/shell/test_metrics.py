@@ -223,6 +223,7 @@ def test_every_other_call_moves_its_metric(metrics: Metrics) -> None:
         "merge_holds_over_total": lambda: metrics.held_over(2),
         'provider_wanted{provider="prefer"}': lambda: metrics.provider_wanted("prefer"),
         'stops_total{code="17"}': lambda: metrics.stops({17: 2}),
+        'transactions_total{outcome="deadline"}': lambda: metrics.stops({18: 1}),
     }
     for name, call in calls.items():
         before = read(metrics)[name]
