@@ -12,7 +12,7 @@ UNITS := not kafka and not model and not long
 BROKER := kafka and not model and not long
 MODEL := model and not long
 
-.PHONY: help setup demo test lint bench parity clean stage-units stage-broker stage-model format
+.PHONY: help setup demo test lint bench parity kill faults clean stage-units stage-broker stage-model format
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,12 @@ bench: .venv/.forecart-full ## Measure, with the floor in the same run (ONLY=ste
 
 parity: .venv/.forecart-full ## Kill a worker half-way; recompute every digest and score
 	@exec $(BIN)/pytest -q -s -m long tests/e2e/test_parity.py
+
+kill: .venv/.forecart-full ## Kill a worker under load RUNS times (50), each run audited; goes on where it ended
+	@exec $(BIN)/python -m tests.faults.kill --runs $(or $(RUNS),50)
+
+faults: .venv/.forecart-full ## Halt, kill and restart workers and brokers under load (minutes; ARGS=...)
+	@exec $(BIN)/pytest -s -m long tests/faults $(ARGS)
 
 clean: ## Remove what was built; the embedded broker and its data are the user's and stay
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,6 +1,5 @@
 """A second model is activated and rolled back while a worker works: all is accounted for."""
 
-import os
 import subprocess
 from itertools import groupby
 from pathlib import Path
@@ -12,7 +11,7 @@ from export.bundles.bench_bundle import bench_bundle
 from stream.model.bundle import SHIPPED
 from stream.model.shelf import version_in
 from stream.shell.reader import Reader
-from tests.e2e.test_worker import FORECART, Deployment, deployment, until  # noqa: F401 a fixture
+from tests.deployment import FORECART, Deployment, environ_of
 from tests.kafka_tools import produce
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
@@ -27,25 +26,12 @@ class Said(msgspec.Struct):
 
 def model(at: Deployment, *words: str) -> str:
     """Run `forecart model` beside the worker."""
-    environ = {
-        **os.environ,
-        "FORECART_TOPIC_PREFIX": at.settings.topic_prefix,
-        "FORECART_STATE_DIR": at.settings.state_dir,
-    }
-    command = [*FORECART, "model", *words, "--broker", at.settings.broker]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*FORECART, "model", *words],
+        env=environ_of(at.settings), capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def logged(at: Deployment, line: str) -> None:
-    """Wait for a line of the worker's log."""
-
-    def there() -> bool:
-        at.check_runs()
-        return line in at.log.read_text()
-
-    until(there, line, 180)
 
 
 def runs(at: Deployment) -> list[list[str]]:
@@ -63,22 +49,22 @@ def runs(at: Deployment) -> list[list[str]]:
     return found
 
 
-def test_there_and_back_under_load(deployment: Deployment, tmp_path: Path) -> None:  # noqa: F811
+def test_there_and_back_under_load(deployment: Deployment, tmp_path: Path) -> None:
     bundle = tmp_path / "second"
     bench_bundle(bundle, 200, hidden=20)
     first, second = version_in(SHIPPED), version_in(bundle)
     topic = deployment.settings.topic("model-control")
     produce(deployment.settings.broker, topic, [(b"main", b"rubbish"), (b"other", b"{}")])
-    deployment.start()
-    logged(deployment, "stream.app: running")
+    worker = deployment.start()
+    worker.wait_until_it_runs()
     events = 0
     for number, words in enumerate((["activate", str(bundle)], ["rollback"], [])):
         events += deployment.publish_shop(2_000, seed=50 + number, rate=2_000)
         if words:
             model(deployment, *words)
-            logged(deployment, f"model {first if number else second} serves instead")
+            worker.wait_said(f"model {first if number else second} serves instead", 180)
     report = deployment.settled(events)
     assert report.problems.count == 0, report.summary()
     assert runs(deployment) == [[first, second, first]] * deployment.settings.partitions
     assert f"active    {first}" in model(deployment, "show")
-    assert "record ignored" in deployment.log.read_text()
+    assert "record ignored" in worker.said()

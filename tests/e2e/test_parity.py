@@ -15,7 +15,7 @@ from stream.local.publish import Pace, Publisher, run_paced
 from stream.local.shop import Shop
 from stream.local.shop_faults import FaultRates
 from stream.wire.topics import INPUTS
-from tests.e2e.test_worker import FORECART, Deployment, deployment, until  # noqa: F401
+from tests.deployment import FORECART, Deployment, WorkerProcess, until
 from tests.kafka_tools import read_all
 
 EVENTS = 60_000
@@ -45,12 +45,12 @@ def recomputed(made: Deployment, *more: str) -> subprocess.CompletedProcess[str]
     )  # fmt: skip
 
 
-def test_every_prediction_is_what_comes_out_again(deployment: Deployment) -> None:  # noqa: F811
+def test_every_prediction_is_what_comes_out_again(deployment: Deployment) -> None:
     events = publish(deployment)
-    deployment.start()
-    until(lambda: running(deployment) and deployment.committed() > 0.4 * events, "40 %", LIMIT_S)
-    deployment.kill()
-    deployment.start()
+    worker = deployment.start()
+    until(lambda: running(worker) and deployment.committed() > 0.4 * events, "40 %", LIMIT_S)
+    worker.kill()
+    worker.start()
     result = recomputed(deployment, "--settle", str(LIMIT_S))
     deployment.stop()
     print(result.stdout, result.stderr)
@@ -67,8 +67,8 @@ def test_every_prediction_is_what_comes_out_again(deployment: Deployment) -> Non
     assert "purchase_probability differs by 0.000200" in result.stdout
 
 
-def running(made: Deployment) -> bool:
-    made.check_runs()
+def running(worker: WorkerProcess) -> bool:
+    worker.check_runs()
     return True
 
 

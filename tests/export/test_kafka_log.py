@@ -17,7 +17,7 @@ from stream.core.config import EngineConfig
 from stream.core.layout import TOPICS
 from stream.model.bundle import SHIPPED, load_bundle
 from stream.served.log import open_log
-from tests.e2e.test_worker import Deployment
+from tests.deployment import Deployment, deployment_on
 from tests.kafka_tools import delete_topics, read_all, unique_prefix
 
 EVENTS = 3_000
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 def served(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """A shop's events, all served and committed; the worker is gone."""
     prefix = unique_prefix()
-    made = Deployment(kafka, prefix, tmp_path_factory.mktemp("served"))
+    made = deployment_on(kafka, prefix, tmp_path_factory.mktemp("served"))
     made.publish_shop(EVENTS, seed=21)
     made.start()
     try:

@@ -1,0 +1,1 @@
+"""Killed, halted, joined and left under load, on a real Kafka (docs/failure-modes.md)."""

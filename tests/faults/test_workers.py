@@ -1,0 +1,187 @@
+"""Workers halted, stopped, joined and left under load; then the audit, and the state replayed."""
+
+import re
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from stream.app import DRAIN_S
+from stream.flow.stops import CommitFencedError
+from stream.shell.reader import Reader
+from tests.deployment import WorkerProcess, until
+from tests.faults.guest import visit
+from tests.faults.loaded import Loaded
+from tests.faults.transactions import INSIDE, Coordinator, Phase
+from tests.kafka_tools import create_topics
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+# As short as the rules between limits and a busy machine allow.
+QUICK = {
+    "batch_deadline_s": 2.0, "commit_deadline_s": 3.0, "transaction_timeout_s": 4.0,
+    "session_timeout_s": 6.0, "rebalance_timeout_s": 30.0,
+}  # fmt: skip
+REBALANCES = 100
+
+Make = Callable[..., Loaded]
+
+
+def test_sigterm_drains_within_its_deadline(loaded_here: Make) -> None:
+    """What is applied is committed, nothing is left open, and the next start goes on from there."""
+    loaded = loaded_here()
+    worker = loaded.deployment.start()
+    loaded.wait_owned(0)
+    loaded.load.on()
+    loaded.wait_predictions()
+    began = time.monotonic()
+    assert worker.kill(signal.SIGTERM) == 0
+    drained_s = time.monotonic() - began
+    assert drained_s < DRAIN_S
+    assert loaded.open_records() == 0
+    assert loaded.headers() == loaded.committed()
+    worker.start()
+    loaded.wait_predictions()
+    loaded.check()
+    print(f"drained_s={drained_s:.1f}")
+
+
+@pytest.mark.long
+def test_a_halted_worker_is_fenced_when_it_wakes(loaded_here: Make) -> None:
+    """SIGSTOP beyond the session: another worker has its partitions; it commits nothing more."""
+    loaded = loaded_here(**QUICK)
+    loaded.deployment.start(instance=0)
+    zombie = loaded.deployment.start(instance=1)
+    loaded.wait_owned(0, 1)
+    lost = zombie.owned()
+    loaded.load.on()
+    loaded.wait_predictions()
+    _halt_inside(zombie)
+    loaded.wait_owned(0)
+    loaded.wait_predictions(lost)
+    zombie.send(signal.SIGCONT)
+    code = zombie.ended()
+    assert code == CommitFencedError.exit_code, zombie.said()[-3000:]
+    loaded.check()
+
+
+def _halt_inside(worker: WorkerProcess) -> None:
+    """Halt a worker while its transaction is open."""
+    coordinator = Coordinator(worker.settings.broker)
+    try:
+        until(lambda: coordinator.phase(worker.identity) is Phase.OPEN, "an open transaction")
+        worker.send(signal.SIGSTOP)
+    finally:
+        coordinator.close()
+
+
+@pytest.mark.long
+def test_one_worker_three_workers_one_worker(loaded_here: Make) -> None:
+    loaded = loaded_here(**QUICK)
+    loaded.deployment.start(instance=0)
+    loaded.wait_owned(0)
+    loaded.load.on()
+    loaded.wait_predictions()
+    for instance in (1, 2):
+        loaded.deployment.start(instance=instance)
+        loaded.wait_owned(*range(instance + 1))
+        loaded.wait_predictions()
+    for instance in (2, 1):
+        assert loaded.deployment.worker(instance).kill(signal.SIGTERM) == 0
+        loaded.wait_owned(*range(instance))
+        loaded.wait_predictions()
+    loaded.check()
+
+
+@pytest.mark.long
+def test_a_rolling_restart_moves_nothing(loaded_here: Make) -> None:
+    """Each of three comes back within its session: the others see no rebalance."""
+    loaded = loaded_here(session_timeout_s=45.0)
+    workers = [loaded.deployment.start(instance=instance) for instance in range(3)]
+    loaded.wait_owned(0, 1, 2)
+    loaded.load.on()
+    loaded.wait_predictions()
+    for worker in workers:
+        others = [other for other in workers if other is not worker]
+        owned = worker.owned()
+        before = [other.metric("forecart_rebalances_total") for other in others]
+        assert worker.kill(signal.SIGTERM) == 0
+        worker.start()
+        until(lambda worker=worker, owned=owned: worker.owned() == owned, f"{owned} taken again")
+        loaded.wait_predictions()
+        assert [other.metric("forecart_rebalances_total") for other in others] == before
+    loaded.check()
+
+
+@pytest.mark.long
+async def test_a_hundred_rebalances_during_open_transactions(loaded_here: Make, kafka: str) -> None:
+    """A guest comes and goes; every other time it takes a partition with it."""
+    loaded = loaded_here(**QUICK)
+    settings = loaded.deployment.settings
+    workers = [loaded.deployment.start(instance=instance) for instance in range(3)]
+    loaded.wait_owned(0, 1, 2)
+    own_topic = f"{settings.topic_prefix}guest"
+    create_topics(kafka, [own_topic], 1)
+    theirs = [settings.topic(n) for n in ("clicks", "searches", "purchases", "user-state")]
+    coordinator = Coordinator(kafka)
+    loaded.load.on()
+    loaded.wait_predictions()
+    seen = inside = taken = 0
+    before = _rebalances(workers)
+    while inside < REBALANCES:
+        phases = [coordinator.phase(worker.identity) for worker in workers]
+        topics = theirs if seen % 2 else [own_topic]
+        taken += await visit(kafka, settings.group, topics, QUICK["session_timeout_s"])
+        seen += 1
+        inside += any(phase in INSIDE for phase in phases)
+        for worker in workers:
+            worker.check_runs()
+    assert taken >= REBALANCES // 2
+    loaded.wait_owned(0, 1, 2)
+    loaded.wait_predictions()
+    assert min(now - then for now, then in zip(_rebalances(workers), before, strict=True)) >= 100
+    loaded.check()
+
+
+def _rebalances(workers: list[WorkerProcess]) -> list[float]:
+    return [worker.metric("forecart_rebalances_total") for worker in workers]
+
+
+@pytest.mark.long
+def test_a_standby_is_promoted(loaded_here: Make) -> None:
+    """It reads the tail alone, starts where the group stands, and has dropped who was erased."""
+    loaded = loaded_here(standby_replicas=1, **QUICK)
+    first = loaded.deployment.start(instance=0)
+    second = loaded.deployment.start(instance=1)
+    loaded.wait_owned(0, 1)
+    loaded.load.on()
+    loaded.wait_predictions()
+    erased = loaded.erase(50)
+    loaded.wait_erased(erased)
+    lost = second.owned()
+    second.kill()
+    until(lambda: _agree(loaded, lost), "header and group that say the same")
+    loaded.wait_owned(0)
+    read, whole = _read_at_promotion(first, loaded, lost)
+    print(f"offsets read at promotion: {read} of {whole}")
+    assert read < 0.2 * whole
+    loaded.wait_predictions(lost)
+    loaded.check()
+
+
+def _agree(loaded: Loaded, partitions: list[int]) -> bool:
+    headers, committed = loaded.headers(), loaded.committed()
+    return all(headers[partition] == committed[partition] for partition in partitions)
+
+
+def _read_at_promotion(
+    worker: WorkerProcess, loaded: Loaded, partitions: list[int]
+) -> tuple[int, int]:
+    """Offsets of the changelog that were left to read, and all of them."""
+    topic = loaded.deployment.settings.topic("user-state")
+    told = re.findall(r"Reading active changelog partitions from (.*)", worker.said())[-1]
+    starts = {int(p): int(at) for p, at in re.findall(r"partition=(\d+)\): (\d+)", told)}
+    with Reader(worker.settings.broker) as reader:
+        ends = {p: reader.ranges([topic])[topic, p][1] for p in partitions}
+    return sum(ends[p] - starts[p] for p in partitions), sum(ends.values())
