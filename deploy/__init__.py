@@ -1,0 +1,1 @@
+"""What runs Forecart elsewhere: images, Prometheus, Grafana, runbooks; what writes dashboards."""
