@@ -1,7 +1,8 @@
 """The next-item benchmark: sessions in, a bundle and its figures as served out.
 
 Rules of the room: nothing of a data set is known here but its form. The test file is read before
-training (so that a broken one is found early) and asked once, at the end, of the finished bundle.
+training (so that a broken one is found early) and asked once, at the end, of the finished bundle;
+where sessions are held out, to choose a recipe by, it is not read.
 What is kept in the folder: checkpoint.pt after each epoch, bundle/, report.md, .html and .json.
 """
 
@@ -13,15 +14,16 @@ from typing import Any, Final
 
 from export.benchmarks.next_item_report import Results, as_json, write_report
 from export.bundles.next_item_bundle import sizes_of, texts_of, write_next_item_bundle
-from export.dataset.sessions import Prefixes, Sessions, read_prefixes, read_sessions
-from export.evaluation.next_item import baselines, events_at, figures, served_at
+from export.dataset.sessions import FormError, Prefixes, Sessions, read_prefixes, read_sessions
+from export.evaluation.next_item import Figures, baselines, events_at, figures, served_at
 from export.training.checkpoint import load_checkpoint, save_checkpoint
 from export.training.next_item import NextItemRecipe, NextItemTrainer, ranks
 from stream.model.bundle import Bundle, load_bundle
 from stream.model.manifest import Training
+from stream.model.vocabulary import Texts
 
 CHECKPOINT: Final = "checkpoint.pt"
-HELD_OUT_SESSIONS: Final = 2_500  # asked after each epoch: 30 s at most
+HELD_OUT_SESSIONS: Final = 2_500  # asked after each epoch: 30 s at most; all after the last
 
 Say = Callable[[str], None]
 # name, total -> what to call with the number of units done
@@ -33,7 +35,7 @@ class Run:
     """What was asked for."""
 
     train: Path
-    test: Path
+    test: Path | None  # None: sessions are held out
     out: Path
     recipe: NextItemRecipe
     command: str  # as it can be typed again
@@ -42,6 +44,8 @@ class Run:
 def run_next_item(run: Run, say: Say, progress: Progress) -> Results:
     """Train or go on training, export, ask, report. Raises FormError, CheckpointError."""
     began = time.monotonic()
+    if run.test is None or run.recipe.held_out:
+        raise ValueError("a run that asks the test holds no session out")
     sessions = read_sessions(run.train)
     prefixes = read_prefixes(run.test, sessions.item_ids)
     say(
@@ -49,16 +53,15 @@ def run_next_item(run: Run, say: Say, progress: Progress) -> Results:
         f"{len(prefixes.target)} prefixes, {int((prefixes.target == 0).sum())} of them followed by "
         f"an item unknown to training"
     )
-    texts = texts_of(sessions)
-    sizes = sizes_of(texts, run.recipe.width)
-    trainer = NextItemTrainer(run.recipe, sizes, sessions.sequences)
+    trainer, texts = _trainer(run, sessions)
     curve, earlier = _train(run, trainer, sessions, say, progress)
+    network = trainer.averaged()
     training = _training(run, sessions)
     folder = run.out / "bundle"
 
     def write(metrics: dict[str, Any]) -> Bundle:
         steps = run.recipe.refresh_steps
-        write_next_item_bundle(folder, trainer.network, texts, steps, training, metrics)
+        write_next_item_bundle(folder, network, texts, steps, training, metrics)
         return load_bundle(folder)
 
     bundle = write({})
@@ -67,6 +70,24 @@ def run_next_item(run: Run, say: Say, progress: Progress) -> Results:
     bundle = write(as_json(results))
     write_report(run.out, results, bundle, sessions, prefixes)
     return results
+
+
+def choose_next_item(run: Run, say: Say, progress: Progress) -> tuple[Figures, float]:
+    """Train without the held-out sessions: figures on them, seconds. No bundle, no test."""
+    began = time.monotonic()
+    sessions = read_sessions(run.train)
+    trainer, _ = _trainer(run, sessions)
+    if not len(trainer.held_out):
+        raise FormError(f"{run.train}: too few sessions to hold {run.recipe.held_out} of them out")
+    _, earlier = _train(run, trainer, sessions, say, progress)
+    rank = ranks(trainer.averaged(), trainer.held_out, run.recipe.refresh_steps)
+    return figures(rank), earlier + time.monotonic() - began
+
+
+def _trainer(run: Run, sessions: Sessions) -> tuple[NextItemTrainer, Texts]:
+    texts = texts_of(sessions)
+    sizes = sizes_of(texts, run.recipe.width)
+    return NextItemTrainer(run.recipe, sizes, sessions.sequences), texts
 
 
 def _train(
@@ -85,24 +106,21 @@ def _train(
         say(f"going on after epoch {trainer.epochs_done} of {run.recipe.epochs}")
     began = time.monotonic()
     epochs = range(trainer.epochs_done, run.recipe.epochs)
-    tick = progress("training", sum(trainer.epoch_batches(epoch) for epoch in epochs))
+    tick = progress("training", len(epochs) * trainer.epoch_batches)
     asked = trainer.held_out.part(0, min(HELD_OUT_SESSIONS, len(trainer.held_out)))
     for epoch in epochs:
         loss = trainer.run_epoch(tick)
-        found = figures(ranks(trainer.network, asked, run.recipe.refresh_steps))
-        seen = trainer.sees_held_out(epoch)
-        curve.append({
-            "epoch": epoch + 1, "loss": loss, "seconds": trainer.seconds, "held_out_seen": seen,
-            **found.described(),
-        })  # fmt: skip
+        point = {"epoch": epoch + 1, "loss": loss, "seconds": trainer.seconds}
+        said = f"epoch {epoch + 1}/{run.recipe.epochs}  loss {loss:.3f}  "
+        if len(asked):
+            found = figures(ranks(trainer.averaged(), asked, run.recipe.refresh_steps))
+            point |= found.described()
+            said += f"held out: P@20 {found.precision:.2f}  MRR@20 {found.reciprocal:.2f}  "
+        curve.append(point)
         seconds = earlier + time.monotonic() - began
         state = {"trainer": trainer.state(), "curve": curve, "seconds": seconds}
         save_checkpoint(path, depends_on, state)
-        say(
-            f"epoch {epoch + 1}/{run.recipe.epochs}  loss {loss:.3f}  "
-            f"held out{' (learned from)' if seen else ''}: P@20 {found.precision:.2f}  "
-            f"MRR@20 {found.reciprocal:.2f}  {trainer.seconds:.0f} s of training"
-        )
+        say(f"{said}{trainer.seconds:.0f} s of training")
     return curve, earlier
 
 

@@ -4,7 +4,7 @@ Rules of the room: from training rows alone, seeded by the number of rows. Posit
 information of pairs of items within a few steps of each other, factored by its largest eigenvalues
 (Levy and Goldberg, 2014): the place to which thousands of gradient steps would have to carry random
 rows. Many items: the matrix stays sparse, the factors are found by subspace iteration (Halko,
-Martinsson and Tropp, 2011).
+Martinsson and Tropp, 2011). One thread: on several, the factors' last bits are not the same twice.
 """
 
 from typing import Final
@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from export.dataset.record import Integers
 
@@ -29,7 +30,8 @@ def item_start(item: Integers, user: Integers, rows: int, width: int) -> npt.NDA
     order = order[item[order] > 0]
     ppmi = _ppmi(item[order], user[order], rows)
     factor = _dense if rows <= DENSE_ITEMS_MAX else _subspace
-    values, vectors = factor(ppmi, width)
+    with threadpool_limits(1):
+        values, vectors = factor(ppmi, width)
     start = np.zeros((rows, width))
     start[:, : len(values)] = vectors * np.sqrt(np.maximum(values, 0))
     norm = np.linalg.norm(start, axis=1, keepdims=True)

@@ -2,10 +2,10 @@
 
 Recipe (docs/benchmarks.md): whole sessions a batch, the loss at every position; softmax over the
 target and negatives shared by the batch, drawn from count^0.75, log(K p) subtracted from their
-logits; AdamW, warm-up, cosine, clipping.
+logits; AdamW, warm-up, cosine, clipping; what counts is the mean of the weights along the end.
 
-Rules of the room: one thread and one seed. The last part of the sessions is held out until the
-last epochs, which learn from all: what is newest is most like what comes.
+Rules of the room: one thread and one seed. All sessions are learned from, unless the last part of
+them is held out to choose a recipe by: what is newest is most like what comes.
 """
 
 import time
@@ -22,6 +22,7 @@ from export.dataset.record import Integers
 from export.dataset.sessions import Sequences
 from export.models import CORES
 from export.models.network import INPUT_SCALE, TEMPERATURE, Network, Sizes
+from export.training.averaging import WeightMean
 from export.training.item_start import item_start
 from export.training.schedule import batches_by_length, cosine
 
@@ -34,7 +35,6 @@ class NextItemRecipe:
     width: int = 128  # of the core and of the item table
     layers: int = 1
     epochs: int = 9
-    epochs_on_all: int = 2  # the last ones, which see the held-out sessions too
     batch_sessions: int = 128  # fewer where an epoch would have fewer than `epoch_batches_min`
     batch_sessions_min: int = 16
     epoch_batches_min: int = 500
@@ -45,7 +45,8 @@ class NextItemRecipe:
     warm_up: float = 0.03  # share of the batches
     rate_end: float = 0.02  # share of the rate at the end of the cosine
     clip: float = 5.0
-    held_out: float = 0.05  # of the sessions, the last ones
+    mean_share: float = 0.4  # of the batches, the last ones, along which weights are averaged
+    held_out: float = 0.0  # of the sessions, the last ones: not learned from
     row_length: float = 0.5  # of an item's row at the start: short rows turn faster
     seed: int = 1
     refresh_steps: int = 16  # L: sessions are cut as serving cuts windows
@@ -98,13 +99,13 @@ class NextItemTrainer:
         self.seconds = 0.0  # of training, over all starts
         learned = len(sequences) - int(recipe.held_out * len(sequences))
         self.held_out = sequences.part(learned, len(sequences))
-        start = _start(sequences.part(0, learned), sizes) * recipe.row_length
+        sequences = sequences.part(0, learned)
+        start = _start(sequences, sizes) * recipe.row_length
         self.network.item.weight.data.copy_(torch.from_numpy(start))
         self._items = torch.from_numpy(sequences.items).long()
         self._pieces = cut(sequences, recipe.refresh_steps)
-        self._learned = np.flatnonzero(self._pieces.start < sequences.first[learned])
-        self._chance = _chance(sequences.part(0, learned), sizes.items, recipe.negatives_power)
-        few = max(recipe.batch_sessions_min, len(self._learned) // recipe.epoch_batches_min)
+        self._chance = _chance(sequences, sizes.items, recipe.negatives_power)
+        few = max(recipe.batch_sessions_min, len(self._pieces) // recipe.epoch_batches_min)
         self._batch_pieces = min(recipe.batch_sessions, few)
         parameters = [self.network.item.weight, *core.parameters()]
         if self.network.project is not None:
@@ -113,24 +114,19 @@ class NextItemTrainer:
         self._optimizer = torch.optim.AdamW(
             parameters, lr=recipe.rate, weight_decay=0.0, fused=True
         )
-        share = cosine(self.batches_count, recipe.warm_up, recipe.rate_end)
+        batches = recipe.epochs * self.epoch_batches
+        share = cosine(batches, recipe.warm_up, recipe.rate_end)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, share)
+        self._mean = WeightMean(parameters, int((1 - recipe.mean_share) * batches))
 
     @property
-    def batches_count(self) -> int:
-        """Of all epochs."""
-        return sum(self.epoch_batches(epoch) for epoch in range(self.recipe.epochs))
+    def epoch_batches(self) -> int:
+        """Batches of an epoch."""
+        return -(-len(self._pieces) // self._batch_pieces)
 
-    def epoch_batches(self, epoch: int) -> int:
-        """Of one epoch, from 0."""
-        return -(-len(self._epoch_pieces(epoch)) // self._batch_pieces)
-
-    def sees_held_out(self, epoch: int) -> bool:
-        """Whether an epoch, from 0, learns from all sessions."""
-        return epoch >= self.recipe.epochs - self.recipe.epochs_on_all
-
-    def _epoch_pieces(self, epoch: int) -> Integers:
-        return np.arange(len(self._pieces)) if self.sees_held_out(epoch) else self._learned
+    def averaged(self) -> Network:
+        """Give the network with the mean of its weights, a copy; before there is one, as it is."""
+        return self._mean.network(self.network)
 
     def run_epoch(self, tick: Callable[[int], None]) -> float:
         """Train one epoch; `tick` is called with 1 after each batch. Returns the mean loss."""
@@ -138,19 +134,17 @@ class NextItemTrainer:
         network, recipe = self.network, self.recipe
         network.train()
         total = 0.0
-        parts = batches_by_length(
-            self._pieces.length,
-            self._epoch_pieces(self.epochs_done),
-            self._batch_pieces,
-            self.rng,
-        )
-        for part in parts:
+        every = np.arange(len(self._pieces))
+        parts = batches_by_length(self._pieces.length, every, self._batch_pieces, self.rng)
+        before = self.epochs_done * len(parts)
+        for done, part in enumerate(parts, before + 1):
             loss = self._loss(part)
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self._parameters, recipe.clip)
             self._optimizer.step()
             self._schedule.step()
+            self._mean.take(done)
             total += float(loss.detach())
             tick(1)
         self.epochs_done += 1
@@ -165,6 +159,7 @@ class NextItemTrainer:
             "network": self.network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
+            "mean": self._mean.state(),
             "torch_chance": torch.get_rng_state(),
             "numpy_chance": self.rng.bit_generator.state,
         }
@@ -175,6 +170,7 @@ class NextItemTrainer:
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
+        self._mean.restore(state["mean"])
         torch.set_rng_state(state["torch_chance"])
         self.rng.bit_generator.state = state["numpy_chance"]
 

@@ -19,6 +19,7 @@ from export.bundles.weights import OUTPUTS
 from export.dataset.sessions import Sequences, Sessions
 from export.evaluation.next_item import figures
 from export.evaluation.served_lists import list_ranks, served_lists
+from export.training.averaging import EVERY_BATCHES
 from export.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from export.training.next_item import NextItemRecipe, NextItemTrainer, cut, ranks
 from stream.core.window import scored_steps
@@ -28,9 +29,7 @@ from stream.model.vocabulary import hash_64
 
 pytestmark = pytest.mark.model
 ITEMS = 30
-RECIPE = NextItemRecipe(
-    width=8, epochs=2, epochs_on_all=1, negatives=40, held_out=0.1, refresh_steps=3
-)
+RECIPE = NextItemRecipe(width=8, epochs=2, negatives=40, held_out=0.1, refresh_steps=3)
 TRAINING = Training(synthetic=True, data="a test", command="", seed=1, users=0, events=0, rows=0)
 
 
@@ -86,8 +85,29 @@ def test_a_run_taken_up_again_ends_the_same(sessions: Sessions, tmp_path: Path) 
     assert state is not None
     again.restore(state)
     assert again.run_epoch(lambda _: None) == loss
-    for one, other in zip(straight.network.parameters(), again.network.parameters(), strict=True):
-        assert torch.equal(one, other)
+    pairs = (straight.network, again.network), (straight.averaged(), again.averaged())
+    for first, second in pairs:
+        for one, other in zip(first.parameters(), second.parameters(), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_what_counts_is_the_mean_of_the_weights(sessions: Sessions) -> None:
+    made = trainer(sessions)
+    total = RECIPE.epochs * made.epoch_batches
+    first = int((1 - RECIPE.mean_share) * total)
+    seen = []
+
+    def keep(_: int) -> None:
+        seen.append(made.network.item.weight.detach().clone())
+
+    for _ in range(RECIPE.epochs):
+        made.run_epoch(keep)
+    taken = [at for at in range(first, total + 1) if at % EVERY_BATCHES == 0]
+    assert len(seen) == total
+    assert len(taken) > 1
+    mean = torch.stack([seen[at - 1] for at in taken]).mean(dim=0)
+    assert torch.allclose(made.averaged().item.weight, mean, atol=1e-6)
+    assert torch.equal(made.network.item.weight, seen[-1]), "what learns goes on from where it was"
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
@@ -102,18 +122,20 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_held_out_sessions_are_not_learned_from(sessions: Sessions) -> None:
-    """Change them: the first epoch ends the same, the second, which sees them, does not."""
-    items = sessions.sequences.items.copy()
+    """Change them, and all ends the same; change the last one before them, and it does not."""
     held = int(0.1 * len(sessions.sequences))
-    last = slice(int(sessions.sequences.first[-1 - held]), None)
-    items[last] = 1 + items[last] % ITEMS
-    changed = Sessions(Sequences(items, sessions.sequences.first), sessions.item_ids, "")
-    one = trainer(sessions)
-    assert [one.sees_held_out(epoch) for epoch in range(2)] == [False, True]
-    losses = [one.run_epoch(lambda _: None) for _ in range(2)]
-    other = trainer(changed)
-    assert other.run_epoch(lambda _: None) == losses[0]
-    assert other.run_epoch(lambda _: None) != losses[1]
+
+    def loss_without(session: int) -> float:
+        items = sessions.sequences.items.copy()
+        last = slice(*sessions.sequences.first[[session, session + 1]].tolist())
+        items[last] = 1 + items[last] % ITEMS
+        changed = Sessions(Sequences(items, sessions.sequences.first), sessions.item_ids, "")
+        return trainer(changed).run_epoch(lambda _: None)
+
+    loss = trainer(sessions).run_epoch(lambda _: None)
+    first = len(sessions.sequences) - held
+    assert [loss_without(at) == loss for at in (-1 + len(sessions.sequences), first)] == [True] * 2
+    assert loss_without(first - 1) != loss
 
 
 @pytest.mark.parametrize("refresh_steps", [3, 2])
@@ -199,6 +221,26 @@ def test_the_command_ends_in_its_figures(tmp_path: Path) -> None:
     other = CliRunner().invoke(group, [*args[:-1], "4"])
     assert other.exit_code == 1
     assert "epochs=3 then, 4 now" in other.output
+
+
+def test_options_are_chosen_without_the_test(tmp_path: Path) -> None:
+    args = write_files(tmp_path)
+    del args[4:6]  # --test FILE
+    (tmp_path / "test.tsv").unlink()
+    neither = CliRunner().invoke(group, args)
+    assert neither.exit_code == 2
+    assert "give one of --test and --held-out" in neither.output
+    made = CliRunner().invoke(group, [*args, "--held-out", "0.1"])
+    assert made.exit_code == 0, made.output
+    assert re.fullmatch(
+        r"P@20=\d+\.\d\d MRR@20=\d+\.\d\d seconds=\d+", made.stdout.splitlines()[-1]
+    )
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["checkpoint.pt"]
+    few = CliRunner().invoke(
+        group, [*args[:-4], "--out", str(tmp_path / "x"), "--held-out", "1e-4"]
+    )
+    assert few.exit_code == 1
+    assert "too few sessions" in few.output
 
 
 @pytest.mark.parametrize(
