@@ -101,17 +101,14 @@ class Service:
         self.health = Health()
         opener = Opener(settings, partitions, self.metrics)
         control_topic = settings.topic(CONTROL)
-        record, positions = read_control(bootstrap, control_topic, settings.model_name)
+        record, positions = read_control(
+            bootstrap, control_topic, settings.model_name, settings.security
+        )
         serving = opener.first(record)
         inputs = [settings.topic(name) for name in INPUTS]
         config = settings.engine(serving.refresh_steps, opener.hazard_edges_ms)
         engines = Engines(config, partitions, settings.batch_events_max)
-        producer_config = ProducerConfig(
-            bootstrap,
-            client_id=f"{settings.group}-{instance}",
-            transaction_timeout_s=settings.transaction_timeout_s,
-            commit_deadline_s=settings.commit_deadline_s,
-        )
+        producer_config = _producer_config(settings, bootstrap, instance)
         self.transaction = TransactionalProducer(producer_config, f"{settings.group}-{instance}")
         direct = settings.guarantee == "at_least_once"
         self.direct = DirectProducer(producer_config) if direct else None
@@ -138,8 +135,9 @@ class Service:
         self._read_gpus = open_gpus() if serving.provider == "cuda" else None
         follower = Follower(models, opener.open, self.metrics)
         self._control = ControlThread(
-            bootstrap, control_topic, settings.model_name, positions, follower, record
-        )
+            bootstrap, control_topic, settings.model_name, positions, follower, record,
+            settings.security,
+        )  # fmt: skip
         self.worker = Worker(
             limits=limits,
             inputs=inputs,
@@ -314,6 +312,16 @@ def _end_after(
     """End the process soon, even if the event loop hangs. Any thread."""
     exit_after(error)
     loop.call_soon_threadsafe(stop.set)
+
+
+def _producer_config(settings: Settings, bootstrap: str, instance: int) -> ProducerConfig:
+    return ProducerConfig(
+        bootstrap,
+        settings.security,
+        client_id=f"{settings.group}-{instance}",
+        transaction_timeout_s=settings.transaction_timeout_s,
+        commit_deadline_s=settings.commit_deadline_s,
+    )
 
 
 def _limits(settings: Settings) -> FlowLimits:

@@ -5,6 +5,7 @@ One flat, frozen table: each field has a unit in its name, a default, and a line
 """
 
 import dataclasses
+import hashlib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -12,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from stream.core.config import DAY_MS, EngineConfig
+from stream.core.config import DAY_MS, HASH_KEY_OPEN, EngineConfig
+from stream.security import PLAINTEXT, SECRETS, Security, SecurityError, secret_of
 
 ENV_PREFIX = "FORECART_"
 FILE_DEFAULT = "forecart.toml"
@@ -26,6 +28,11 @@ class SettingsError(ValueError):
 
 def _f(default: Any, text: str) -> Any:
     return field(default=default, metadata={"help": text})
+
+
+def _secret(text: str) -> Any:
+    """Declare a setting that no repr shows; its name stands in SECRETS."""
+    return field(default="", repr=False, metadata={"help": text})
 
 
 def _state_home() -> str:
@@ -45,6 +52,19 @@ class Settings:
     instance: int = _f(-1, "number of this worker, its static identity; -1: the lowest free")
     standby_replicas: int = _f(0, "workers beside the owner that keep a partition's state warm")
     state_dir: str = _f("", "folder for locks and the embedded broker; empty: the user's state dir")
+    # Security
+    security_protocol: str = _f(PLAINTEXT, "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")
+    sasl_mechanism: str = _f("", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+    sasl_username: str = _f("", "who this is to Kafka")
+    sasl_password: str = _secret("by environment or settings file only")
+    sasl_password_file: str = _f("", "file that holds the password, instead of it")
+    ssl_ca_file: str = _f("", "PEM of who is trusted; empty: what this machine trusts")
+    ssl_certificate_file: str = _f("", "PEM of this client's certificate, with its chain")
+    ssl_key_file: str = _f("", "PEM of its key")
+    ssl_key_password: str = _secret("of a locked key; by environment or settings file only")
+    erasure_key: str = _secret("of the hash by which erased users are known; same for all workers")
+    erasure_key_file: str = _f("", "file that holds it, instead of it")
+    bundle_public_key_file: str = _f("", "PEM, Ed25519; set: only bundles signed with it serve")
     # Order and buffers
     batch_events_max: int = _f(8192, "rows that one engine step takes at most")
     buffer_bytes_max: int = _f(32 << 20, "fetched, unapplied bytes per partition number")
@@ -147,10 +167,42 @@ class Settings:
                 name = rule.split()[0]
                 value = getattr(self, name, None)
                 raise SettingsError(f"setting {name}={value!r}: must hold: {rule}")
+        if self.security.protocol != PLAINTEXT and not self.broker:
+            raise SettingsError(
+                f"security_protocol={self.security_protocol} needs `broker`: the embedded one"
+                " listens on this machine alone and asks for nothing"
+            )
+        _ = self.hash_key  # its file must be there
 
     def topic(self, name: str) -> str:
         """Name of a topic on the broker."""
         return self.topic_prefix + name
+
+    @property
+    def security(self) -> Security:
+        """How to get into Kafka. Raises SettingsError."""
+        try:
+            return Security(
+                protocol=self.security_protocol,
+                mechanism=self.sasl_mechanism,
+                username=self.sasl_username,
+                password=secret_of("sasl_password", self.sasl_password, self.sasl_password_file),
+                ca_file=self.ssl_ca_file,
+                certificate_file=self.ssl_certificate_file,
+                key_file=self.ssl_key_file,
+                key_password=self.ssl_key_password,
+            )
+        except SecurityError as error:
+            raise SettingsError(str(error)) from error
+
+    @property
+    def hash_key(self) -> bytes:
+        """Key of the hash by which erased users are known; at most 64 bytes."""
+        try:
+            text = secret_of("erasure_key", self.erasure_key, self.erasure_key_file)
+        except SecurityError as error:
+            raise SettingsError(str(error)) from error
+        return hashlib.blake2b(text.encode()).digest() if text else HASH_KEY_OPEN
 
     @property
     def state_path(self) -> Path:
@@ -180,6 +232,7 @@ class Settings:
                 churn_high=self.churn_high,
                 churn_horizon_ms=int(self.churn_horizon_days * DAY_MS),
                 churn_events_min=self.churn_events_min,
+                hash_key=self.hash_key,
                 exclude_recent=self.exclude_recent and self.items_top > 0,
                 hazard_edges_ms=hazard_edges_ms,
             )
@@ -220,17 +273,21 @@ def _from_file(path: Path, known: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(value, known[name]) and not (
             known[name] is float and isinstance(value, int)
         ):
-            raise SettingsError(
-                f"settings file {path}: {name}={value!r} is no {known[name].__name__}"
-            )
+            said = name if name in SECRETS else f"{name}={value!r}"
+            raise SettingsError(f"settings file {path}: {said} is no {known[name].__name__}")
     return values
 
 
 def parse_value(name: str, text: str) -> Any:
-    """Read a setting's value from text. Raises SettingsError on an unknown name or a bad value."""
+    """Read an argument's value. Raises SettingsError on an unknown name, a bad value, a secret."""
     kinds = get_type_hints(Settings)
     if name not in kinds:
         raise SettingsError(f"unknown setting {name!r}")
+    if name in SECRETS:
+        raise SettingsError(
+            f"{name} is no argument: all who are on this machine can read those. Set"
+            f" {ENV_PREFIX}{name.upper()}, or name a file of it in the settings"
+        )
     return _parse(name, text, kinds[name])
 
 

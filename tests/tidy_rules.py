@@ -24,7 +24,9 @@ FLOORS = (
     ("stream.flow",),
     ("stream.model", "stream.wire"),
     ("stream.lazy_group",),
+    ("stream.connection",),  # how a client connects: shell and local stand beside each other
     ("stream.settings",),
+    ("stream.security",),
     ("stream.core",),
     ("stream.__init__",),
     ("stream.kernel_cache",),  # where kernels are kept: chosen before anything else is imported

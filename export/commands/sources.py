@@ -176,7 +176,7 @@ def _topics(asked: Asked, names: "Names") -> "tuple[EventLog, dict[str, Any]]":
         event_bytes_max=settings.event_bytes_max,
         skew_ms_max=settings.skew_ms_max,
     )
-    with open_log(bootstrap_of(settings)) as log:
+    with open_log(bootstrap_of(settings), settings.security) as log:
         return topic_log(log, source, names, asked.forgotten())
 
 

@@ -72,7 +72,7 @@ def command(
         raise click.UsageError("--bundle goes with --scores.")
     names = names_of(settings.topic_prefix)
     passes: list[Parity] = []
-    with open_log(bootstrap_of(settings)) as log:
+    with open_log(bootstrap_of(settings), settings.security) as log:
         if settle_s is not None:
             wait_settled(log, names, settle_s, since_ms)
         repeats = settings.guarantee == "at_least_once"

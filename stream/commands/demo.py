@@ -3,12 +3,14 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 
 import click
 from rich.console import Console
 
 from stream.commands.options import Number, with_settings
+from stream.connection import BrokerError
 from stream.local.children import ChildError
 from stream.local.console import Screen
 from stream.local.demo_broker import Kafka
@@ -16,7 +18,7 @@ from stream.local.demo_run import Demo, Stop, run
 from stream.local.kafka import EmbeddedKafkaError
 from stream.settings import Settings
 from stream.shell.admin import TopicAdmin, TopicsError
-from stream.shell.reader import BrokerError, Reader, ReadStalledError
+from stream.shell.reader import Reader, ReadStalledError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -55,7 +57,7 @@ def command(settings: Settings, seconds: float | None, rate: float, seed: int, k
             outcome = run(
                 settings,
                 demo,
-                Kafka(TopicAdmin, Reader),
+                Kafka(TopicAdmin, partial(Reader, security=settings.security)),
                 lambda place: Screen(console, place),
                 stop,
             )

@@ -79,7 +79,7 @@ def list_them(
     """
     counts: Counter[tuple[str, str]] = Counter()
     newest: dict[tuple[str, str], DeadLetter] = {}
-    with Reader(bootstrap_of(settings)) as reader:
+    with Reader(bootstrap_of(settings), settings.security) as reader:
         for letter in _letters(reader, settings, reasons, topic, user):
             group = (letter.reason, letter.topic)
             counts[group] += 1
@@ -111,7 +111,7 @@ def show(place: str, raw: bool, settings: Settings) -> None:
     """
     number, offset = _place(place, settings)
     topic = settings.topic(DEAD_LETTERS)
-    with Reader(bootstrap_of(settings)) as reader:
+    with Reader(bootstrap_of(settings), settings.security) as reader:
         first, end = reader.ranges([topic]).get((topic, number), (0, 0))
         record = None
         if first <= offset < end:
@@ -158,7 +158,7 @@ def replay(
     Example: forecart dlq replay --reason wrong_partition --yes
     """
     wanted = {_place(place, settings) for place in places}
-    with Reader(bootstrap_of(settings)) as reader:
+    with Reader(bootstrap_of(settings), settings.security) as reader:
         letters = [
             letter
             for letter in _letters(reader, settings, reasons, topic, user)
@@ -177,7 +177,7 @@ def replay(
         click.echo(f"{count} stay: {why}")
     if good and not yes:
         click.confirm(f"put {len(good)} dead letters back?", abort=True)
-    publisher = Republisher(bootstrap_of(settings))
+    publisher = Republisher(bootstrap_of(settings), settings.security)
     for letter in good:
         mark = (MARK, f"{letter.record.topic}-{letter.place}".encode())
         publisher.send(letter.topic, letter.record.key or b"", letter.record.value, [mark])

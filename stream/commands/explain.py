@@ -71,7 +71,7 @@ def command(
     if (prediction_id is None) == (user is None):
         raise click.UsageError("Give a PREDICTION_ID, or --user.")
     try:
-        with open_log(bootstrap_of(settings)) as log:
+        with open_log(bootstrap_of(settings), settings.security) as log:
             told = _find(log, prediction_id, user, settings)
             bundle = bundle_of(told.note.model_version, folder, settings)
             window = _rebuild(log, told, bundle, settings)

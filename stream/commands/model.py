@@ -342,7 +342,7 @@ def _record(settings: Settings) -> ModelControl | None:
     from stream.shell.control import read_control
 
     topic = settings.topic(CONTROL)
-    found, _ = read_control(bootstrap_of(settings), topic, settings.model_name)
+    found, _ = read_control(bootstrap_of(settings), topic, settings.model_name, settings.security)
     return found
 
 
@@ -379,4 +379,4 @@ def _write(settings: Settings, *, active: str, previous: str | None, shadow: str
         issued_at=time.time_ns() // 1_000_000,
         issued_by=f"{getpass.getuser()}@{socket.gethostname()}",
     )
-    write_control(bootstrap_of(settings), settings.topic(CONTROL), record)
+    write_control(bootstrap_of(settings), settings.topic(CONTROL), record, settings.security)

@@ -94,7 +94,8 @@ def command(
     try:
         replay = Replay(file, run_id, maps, constants, types)
         survey = replay.survey(strict=strict)
-        publisher = Publisher(resolve_broker(settings), [settings.topic(name) for name in TOPICS])
+        names = [settings.topic(name) for name in TOPICS]
+        publisher = Publisher(resolve_broker(settings), names, settings.security)
         _say_first(replay, survey)
         done = _run(publisher, replay, survey, pace, limit)
     except (FileError, PublishError, EmbeddedKafkaError) as error:

@@ -103,7 +103,8 @@ def command(
         rate = 1_000.0
     try:
         start_ms = _start_ms(start, days)
-        publisher = Publisher(resolve_broker(settings), [settings.topic(name) for name in TOPICS])
+        names = [settings.topic(name) for name in TOPICS]
+        publisher = Publisher(resolve_broker(settings), names, settings.security)
         shop = Shop(
             seed,
             users,

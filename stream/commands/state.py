@@ -45,7 +45,7 @@ def command(user: str, as_json: bool, settings: Settings) -> None:
     topic = settings.topic(STATE)
     last: Record | None = None
     newest = b""
-    with Reader(bootstrap_of(settings)) as reader:
+    with Reader(bootstrap_of(settings), settings.security) as reader:
         number = partition_of(key, reader.partitions(topic))
         place = (topic, number)
         for record in reader.records({place: reader.ranges([topic])[place]}):

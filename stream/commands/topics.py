@@ -1,6 +1,7 @@
-"""`forecart topics`: bring the broker's topics in line with the contract, or compare."""
+"""`forecart topics`: bring the broker's topics in line with the contract, compare, name rights."""
 
 import json
+import shlex
 
 import click
 
@@ -8,6 +9,7 @@ from stream.commands.options import bootstrap_of, with_settings
 from stream.commands.terminal import write_table
 from stream.settings import Settings
 from stream.shell.admin import Difference, TopicAdmin
+from stream.wire.rights import ROLES, rights_of
 from stream.wire.topics import TABLE
 
 REASSIGN = " (moving replicas is the work of kafka-reassign-partitions.sh)"
@@ -15,7 +17,7 @@ REASSIGN = " (moving replicas is the work of kafka-reassign-partitions.sh)"
 
 @click.group()
 def command() -> None:
-    """Create or describe the topics.
+    """Create or describe the topics, or say which rights they take.
 
     Example: forecart topics apply --set partitions=8
     """
@@ -78,6 +80,29 @@ def describe(as_json: bool, settings: Settings) -> None:
             click.echo(_told(difference) + _cure(difference))
     if differences:
         raise click.exceptions.Exit(1)
+
+
+@command.command()
+@click.argument("role", type=click.Choice(list(ROLES)))
+@click.option("--principal", default="User:NAME", show_default=True, help="Who is allowed.")
+@with_settings
+def acls(role: str, principal: str, settings: Settings) -> None:
+    """Print the commands that allow a role what it needs and nothing more.
+
+    Roles: worker, publisher, reader, auditor, operator; docs/security.md says what each does. The
+    commands are Kafka's own kafka-acls.sh; nothing is sent to a broker.
+
+    Example: forecart topics acls worker --principal User:forecart
+    """
+    server = settings.broker or "HOST:PORT"
+    for right in rights_of(role, settings.topic_prefix, settings.group):
+        words = ["kafka-acls.sh", "--bootstrap-server", server, "--command-config"]
+        words += ["ADMIN.properties", "--add", "--allow-principal", principal]
+        for operation in right.operations:
+            words += ["--operation", operation]
+        words += [f"--{right.kind}", right.name]
+        words += ["--resource-pattern-type", "prefixed"] if right.is_prefix else []
+        click.echo(shlex.join(words))
 
 
 def _told(difference: Difference) -> str:

@@ -22,9 +22,12 @@ def command(settings: Settings, instance: int | None, supervise: bool) -> None:
 
     Example: forecart worker --broker localhost:9092 --supervise
     """
+    # Libraries stay at INFO: at DEBUG aiokafka logs whole requests, passwords and keys in them.
     logging.basicConfig(
-        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        level=max(logging.INFO, logging.getLevelNamesMapping()[settings.log_level]),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    logging.getLogger("stream").setLevel(settings.log_level)
     if supervise:
         sys.exit(_supervised())
     sys.exit(_run(settings, settings.instance if instance is None else instance))
@@ -42,12 +45,12 @@ def _supervised() -> int:
 
 
 def _run(settings: Settings, number: int) -> int:
-    from stream.flow.stops import WorkerStopError
+    from stream.connection import AccessError, BrokerError
+    from stream.flow.stops import AccessRefusedError, WorkerStopError
     from stream.local.instance import Instance, InstanceError
     from stream.local.kafka import EmbeddedKafkaError, resolve_broker
     from stream.model.manifest import BundleError
     from stream.model.providers import ProviderError
-    from stream.shell.reader import BrokerError
 
     try:
         bootstrap = resolve_broker(settings)
@@ -57,11 +60,18 @@ def _run(settings: Settings, number: int) -> int:
     except WorkerStopError as error:
         logging.getLogger(__name__).critical("%s", error)
         return error.exit_code
+    except AccessError as error:
+        click.echo(f"Error: {error}", err=True)
+        return AccessRefusedError.exit_code
     except (BrokerError, EmbeddedKafkaError, InstanceError, BundleError, ProviderError) as error:
         raise click.ClickException(str(error)) from error
     import asyncio
 
-    code: int = asyncio.run(service.run())
+    try:
+        code: int = asyncio.run(service.run())
+    except WorkerStopError as error:  # before there was anything to leave in order
+        logging.getLogger(__name__).critical("%s", error)
+        return error.exit_code
     return code
 
 
@@ -72,16 +82,25 @@ def _service(settings: Settings, bootstrap: str, number: int, partitions: int) -
 
 
 def _partitions(settings: Settings, bootstrap: str) -> int:
-    """Count the partitions of the inputs. Raises TopicsError with the cure."""
+    """Count the partitions of the inputs. Raises TopicsError, AccessError, each with the cure."""
+    from stream.connection import AccessError
     from stream.shell.admin import TopicAdmin, TopicsError, refuse_partitions
     from stream.wire.topics import INPUTS, TABLE
 
-    found = TopicAdmin(bootstrap, settings).find()
+    admin = TopicAdmin(bootstrap, settings)
+    counts = admin.partitions()
     names = [settings.topic(topic.name) for topic in TABLE]
-    missing = [name for name in names if name not in found]
+    missing = [name for name in names if name not in counts]
     if missing:
+        hidden = " (or this user may not see them)" if settings.sasl_username else ""
         raise TopicsError(
-            f"topics missing: {', '.join(missing)}; `forecart topics apply` creates them"
+            f"topics missing: {', '.join(missing)}; `forecart topics apply` creates them{hidden}"
         )
-    refuse_partitions(found, settings)
-    return found[settings.topic(INPUTS[0])].partitions
+    refuse_partitions(counts, settings)
+    denied = admin.denied()
+    if denied:
+        raise AccessError(
+            f"Kafka at {bootstrap} does not allow this worker: {'; '.join(denied)};"
+            " `forecart topics acls worker` names all that it needs"
+        )
+    return counts[settings.topic(INPUTS[0])]

@@ -4,12 +4,13 @@ Times are event time in ms unless the name says shop. "Shop time" is the sum of 
 advances, each capped at `source_gap_ms_max`: it stands still while the whole source is silent.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stream.core.layout import HAZARD_BINS
 
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
+HASH_KEY_OPEN = b"forecart"  # where a deployment has no key of its own: anybody can try ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class EngineConfig:
     bucket_ms: int = 3_600_000  # shop time between sweeps
     forget_keep_ms: int = 8 * DAY_MS  # event time for which a forgotten user's hash is kept
     forgotten_max: int = 100_000  # hashes kept; beyond it the oldest goes
-    hash_key: bytes = b"forecart"  # of the keyed hash by which a forgotten user is remembered
+    # Of the keyed hash by which a forgotten user is remembered: 1 to 64 bytes, a secret.
+    hash_key: bytes = field(default=HASH_KEY_OPEN, repr=False)
     churn_enter: float = 0.70
     churn_leave: float = 0.50
     churn_high: float = 0.90  # level high_risk from here

@@ -97,6 +97,13 @@ class GroupMetadataError(WorkerStopError):
     restart = False
 
 
+class AccessRefusedError(WorkerStopError):
+    """Kafka does not let this worker in, or not do what it must."""
+
+    exit_code = 25
+    restart = False
+
+
 class EngineError(WorkerStopError):
     """The engine or the model raised on a batch: a fault of ours, never of an event."""
 

@@ -18,13 +18,14 @@ import numpy as np
 import numpy.typing as npt
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from stream.connection import OPEN, REACH_S, BrokerError, Complaints, made, options, reach, refusal
 from stream.core.layout import TOPICS
+from stream.security import Security
 from stream.wire.murmur2 import murmur2_column
 
 BATCH_RECORDS_MAX: Final = 4_096  # handed to librdkafka at once
 WAITING_RECORDS_MAX: Final = 131_072  # unacknowledged; beyond it `send` waits
 RECORD_BYTES_MAX: Final = 8 << 20
-REACH_S: Final = 5.0
 TOPIC_S: Final = 2.0  # for a missing topic to appear
 DELIVERY_S: Final = 60.0  # a record that is not acknowledged by then has failed
 TICK_S: Final = 0.002  # shortest pause of the pace
@@ -122,7 +123,13 @@ class Published:
 class Publisher:
     """A producer for the three input topics of one deployment. Raises PublishError throughout."""
 
-    def __init__(self, bootstrap: str, topics: Sequence[str], reach_s: float = REACH_S) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        topics: Sequence[str],
+        security: Security = OPEN,
+        reach_s: float = REACH_S,
+    ) -> None:
         """Connect and look at the topics, given by their names in the order of core.layout.TOPICS.
 
         Raises PublishError where the broker cannot be reached within `reach_s`, a topic is missing,
@@ -130,15 +137,16 @@ class Publisher:
         """
         self._bootstrap = bootstrap
         self._topics = list(topics)
-        self._error = ""
+        self._complaints = Complaints()
         self._failed: KafkaError | None = None
         self._failures = 0
         logger = logging.getLogger("stream.local.publish")
         logger.addHandler(logging.NullHandler())
         logger.propagate = False
-        self._producer = Producer(
+        self._producer = made(
+            Producer,
             {
-                "bootstrap.servers": bootstrap,
+                **options(bootstrap, security),
                 "partitioner": "murmur2_random",  # for records without partition: there are none
                 "enable.idempotence": True,
                 "acks": "all",
@@ -149,7 +157,7 @@ class Publisher:
                 "queue.buffering.max.kbytes": 1 << 20,
                 "message.timeout.ms": int(DELIVERY_S * 1000),
                 "delivery.report.only.error": True,
-                "error_cb": self._remember,
+                "error_cb": self._complaints,
             },
             logger=logger,
         )
@@ -158,19 +166,17 @@ class Publisher:
     def _look(self, reach_s: float) -> int:
         deadline = time.monotonic() + TOPIC_S
         try:
-            cluster = self._producer.list_topics(timeout=reach_s)
+            cluster = reach(self._producer, self._complaints, self._bootstrap, reach_s)
             # A topic that was created a moment ago may not be known to this broker yet.
             while not all(map(cluster.topics.__contains__, self._topics)) and (
                 time.monotonic() < deadline
             ):
                 time.sleep(0.1)
                 cluster = self._producer.list_topics(timeout=reach_s)
+        except BrokerError as error:
+            raise PublishError(str(error)) from error
         except KafkaException as error:
-            self._producer.poll(0)
-            why = f" ({self._error})" if self._error else ""
-            raise PublishError(
-                f"no Kafka at {self._bootstrap}: no answer within {reach_s:g} s{why}"
-            ) from error
+            raise PublishError(str(refusal(self._bootstrap, error.args[0]))) from error
         missing = [name for name in self._topics if name not in cluster.topics]
         if missing:
             raise PublishError(
@@ -248,12 +254,10 @@ class Publisher:
             self._failures += 1
             self._failed = self._failed or error
 
-    def _remember(self, error: KafkaError) -> None:
-        self._error = error.str()
-
     def _check(self) -> None:
         if self._failed is not None:
-            raise PublishError(f"{self._failures} records were not delivered: {self._failed.str()}")
+            why = refusal(self._bootstrap, self._failed)
+            raise PublishError(f"{self._failures} records were not delivered: {why}")
 
 
 def run_paced(

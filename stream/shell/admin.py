@@ -6,12 +6,12 @@ changed, since every user would move. Every request has a deadline.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -21,8 +21,19 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from stream.connection import (
+    REACH_S,
+    BrokerError,
+    Complaints,
+    is_denied,
+    made,
+    options,
+    reach,
+    refusal,
+)
 from stream.settings import Settings, SettingsError
-from stream.shell.reader import REACH_S, BrokerError, cause_of, quiet_logger, unreachable
+from stream.shell.reader import quiet_logger
+from stream.wire.rights import Right, rights_of
 from stream.wire.topics import TABLE, Topic
 
 REQUEST_S = 15.0
@@ -60,21 +71,46 @@ class TopicAdmin:
         """Connect. Raises BrokerError within `reach_s`."""
         self._bootstrap = bootstrap
         self._settings = settings
-        self._error = ""
-        self._admin = AdminClient(
-            {"bootstrap.servers": bootstrap, "error_cb": self._remember}, logger=quiet_logger()
+        complaints = Complaints()
+        given = options(bootstrap, settings.security) | {"error_cb": complaints}
+        self._admin = made(AdminClient, given, logger=quiet_logger())
+        reach(self._admin, complaints, bootstrap, reach_s)
+
+    def partitions(self) -> dict[str, int]:
+        """Count the partitions of those of our topics that exist: needs Describe alone."""
+        cluster = self._admin.list_topics(timeout=REQUEST_S)
+        names = [self._settings.topic(topic.name) for topic in TABLE]
+        return {name: len(cluster.topics[name].partitions) for name in names
+                if name in cluster.topics}  # fmt: skip
+
+    def denied(self) -> list[str]:
+        """Name the rights of a worker that the broker says we lack, a line each.
+
+        A broker without an authorizer lets everybody do everything, and says so.
+        """
+        settings = self._settings
+        rights = rights_of("worker", settings.topic_prefix, settings.group)
+        topics = {right.name: right for right in rights if right.kind == "topic"}
+        wanted = self._admin.describe_topics(
+            TopicCollection(list(topics)),
+            include_authorized_operations=True,
+            request_timeout=REQUEST_S,
         )
-        try:
-            self._admin.list_topics(timeout=reach_s)
-        except KafkaException as error:
-            self._admin.poll(0)
-            raise BrokerError(unreachable(bootstrap, reach_s, self._error)) from error
+        lacking = [
+            line for name, future in wanted.items() for line in _lacking(topics[name], future)
+        ]
+        groups = self._admin.describe_consumer_groups(
+            [settings.group], include_authorized_operations=True, request_timeout=REQUEST_S
+        )
+        for right in rights:
+            if right.kind == "group":
+                lacking += _lacking(right, groups[right.name])
+        return lacking
 
     def find(self) -> dict[str, Found]:
         """Describe those of our topics that exist, by their name on the broker."""
         cluster = self._admin.list_topics(timeout=REQUEST_S)
-        names = [self._settings.topic(topic.name) for topic in TABLE]
-        names = [name for name in names if name in cluster.topics]
+        names = list(self.partitions())
         if not names:
             return {}
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
@@ -108,7 +144,7 @@ class TopicAdmin:
         Raises TopicsError where that would take another number of partitions.
         """
         found = self.find()
-        refuse_partitions(found, self._settings)
+        refuse_partitions(_counts(found), self._settings)
         done: list[str] = []
         missing = [t for t in TABLE if self._settings.topic(t.name) not in found]
         if missing:
@@ -116,7 +152,7 @@ class TopicAdmin:
             self._wait("missing")
             # Another process may have made some of them first, in its own way.
             found = self.find()
-            refuse_partitions(found, self._settings)
+            refuse_partitions(_counts(found), self._settings)
         for topic in TABLE:
             name = self._settings.topic(topic.name)
             if name in found:
@@ -212,15 +248,30 @@ class TopicAdmin:
             raise self._failed(error) from error
 
     def _failed(self, error: KafkaException) -> BrokerError:
-        return BrokerError(f"Kafka at {self._bootstrap} refuses: {error.args[0].str()}")
-
-    def _remember(self, error: KafkaError) -> None:
-        self._error = cause_of(error)
+        return refusal(self._bootstrap, error.args[0])
 
 
-def refuse_partitions(found: dict[str, Found], settings: Settings) -> None:
+def _counts(found: Mapping[str, Found]) -> dict[str, int]:
+    return {name: topic.partitions for name, topic in found.items()}
+
+
+def _lacking(right: Right, future: Future[Any]) -> list[str]:
+    """Compare a right with what the broker says is allowed; an answer without that says nothing."""
+    try:
+        allowed = future.result().authorized_operations
+    except KafkaException as error:
+        if not is_denied(error.args[0]):
+            return []
+        allowed, missing = [], list(right.operations)
+    else:
+        names = {operation.name for operation in allowed or ()}
+        missing = [each for each in right.operations if each.upper() not in names]
+    said = f"{', '.join(missing)} on {right.kind} {right.name}"
+    return [said] if missing and allowed is not None else []
+
+
+def refuse_partitions(counts: Mapping[str, int], settings: Settings) -> None:
     """Raise TopicsError, with the cure, unless every topic has the partitions of the settings."""
-    counts = {name: topic.partitions for name, topic in found.items()}
     wrong = {name: count for name, count in counts.items() if count != settings.partitions}
     if not wrong:
         return

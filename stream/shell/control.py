@@ -9,7 +9,9 @@ import threading
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from stream.shell.reader import BrokerError, Reader, ReadStalledError, Record
+from stream.connection import OPEN, BrokerError
+from stream.security import Security
+from stream.shell.reader import Reader, ReadStalledError, Record
 from stream.shell.republish import Republisher
 from stream.wire.control import ControlError, decode_control, encode_control
 from stream.wire.types import ModelControl
@@ -20,23 +22,27 @@ AGAIN_S: Final = 5.0
 Positions = dict[tuple[str, int], int]
 
 
-def read_control(bootstrap: str, topic: str, model: str) -> tuple[ModelControl | None, Positions]:
+def read_control(
+    bootstrap: str, topic: str, model: str, security: Security = OPEN
+) -> tuple[ModelControl | None, Positions]:
     """Read the record that is in force, and where to go on. Raises BrokerError.
 
     A record that cannot be used is logged and passed over: the one before counts.
     """
     found: ModelControl | None = None
-    with Reader(bootstrap) as reader:
+    with Reader(bootstrap, security) as reader:
         ranges = reader.ranges([topic])
         for record in reader.records(ranges):
             found = _record_of(record, model, _tell_refused) or found
     return found, {place: end for place, (_, end) in ranges.items()}
 
 
-def write_control(bootstrap: str, topic: str, record: ModelControl) -> None:
+def write_control(
+    bootstrap: str, topic: str, record: ModelControl, security: Security = OPEN
+) -> None:
     """Put a record in force. Raises BrokerError, ControlError."""
     key, value = encode_control(record)
-    producer = Republisher(bootstrap)
+    producer = Republisher(bootstrap, security)
     producer.send(topic, key, value, [])
     producer.close()
 
@@ -65,8 +71,10 @@ class ControlThread:
         positions: Positions,
         following: Following,
         record: ModelControl | None,
+        security: Security = OPEN,
     ) -> None:
         self._bootstrap = bootstrap
+        self._security = security
         self._topic = topic
         self._model = model
         self._positions = dict(positions)
@@ -96,7 +104,7 @@ class ControlThread:
             self._stopped.wait(AGAIN_S)
 
     def _follow(self) -> None:
-        with Reader(self._bootstrap) as reader:
+        with Reader(self._bootstrap, self._security) as reader:
             for record in reader.follow(self._positions):
                 if self._stopped.is_set():
                     return

@@ -15,6 +15,7 @@ from stream.flow.ports import Intake, StateStore
 from stream.flow.stops import WorkerStopError
 from stream.settings import Settings
 from stream.shell.chunk import ChunkLimits
+from stream.shell.credentials import faust_credentials
 from stream.shell.group import Membership, check_group_metadata
 from stream.shell.recovery import ChunkTableManager
 from stream.shell.table import UserTable
@@ -129,6 +130,7 @@ def make_faust_app(
     session_s = settings.session_timeout_s
     options: dict[str, Any] = {
         "broker": [f"kafka://{address}" for address in bootstrap.split(",")],
+        "broker_credentials": faust_credentials(settings.security),
         "broker_client_id": identity,
         "broker_session_timeout": session_s,
         "broker_heartbeat_interval": session_s / HEARTBEATS,

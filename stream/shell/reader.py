@@ -21,7 +21,18 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-REACH_S = 5.0  # to get a first answer from the broker
+from stream.connection import (
+    OPEN,
+    REACH_S,
+    BrokerError,
+    Complaints,
+    made,
+    options,
+    reach,
+    refusal,
+)
+from stream.security import Security
+
 STALL_S = 30.0  # without a record though the end is not reached; above the transaction time-out
 BATCH_RECORDS = 5_000
 POLL_S = 0.2
@@ -29,10 +40,6 @@ POLL_S = 0.2
 _NO_LEADER = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
 
 Ranges = Mapping[tuple[str, int], tuple[int, int]]
-
-
-class BrokerError(ConnectionError):
-    """Nobody answers at the broker's address, or it does not have what is asked."""
 
 
 class ReadStalledError(TimeoutError):
@@ -63,12 +70,13 @@ def quiet_logger() -> logging.Logger:
 class Reader:
     """Reads by assignment from one broker. Not for threads."""
 
-    def __init__(self, bootstrap: str, reach_s: float = REACH_S) -> None:
+    def __init__(self, bootstrap: str, security: Security = OPEN, reach_s: float = REACH_S) -> None:
         """Connect. Raises BrokerError within `reach_s`."""
         self.bootstrap = bootstrap
-        self._error = ""
-        shared: dict[str, Any] = {"bootstrap.servers": bootstrap, "error_cb": self._remember}
-        self._consumer = Consumer(
+        self._complaints = Complaints()
+        shared = options(bootstrap, security) | {"error_cb": self._complaints}
+        self._consumer = made(
+            Consumer,
             {
                 **shared,
                 "group.id": "forecart-tools",  # never joined: librdkafka wants one to be named
@@ -82,7 +90,7 @@ class Reader:
             },
             logger=quiet_logger(),
         )
-        self._admin = AdminClient(shared, logger=quiet_logger())
+        self._admin = made(AdminClient, shared, logger=quiet_logger())
         self._partitions = self._ask_partitions(reach_s)
 
     def __enter__(self) -> Self:
@@ -187,11 +195,10 @@ class Reader:
 
     def _ask_partitions(self, reach_s: float) -> dict[str, int]:
         try:
-            cluster = self._consumer.list_topics(timeout=reach_s)
-        except KafkaException as error:
-            self._consumer.poll(0)
+            cluster = reach(self._consumer, self._complaints, self.bootstrap, reach_s)
+        except BrokerError:
             self._consumer.close()
-            raise BrokerError(unreachable(self.bootstrap, reach_s, self._error)) from error
+            raise
         return {name: len(topic.partitions) for name, topic in cluster.topics.items()}
 
     def _offsets(
@@ -209,38 +216,20 @@ class Reader:
                 if error.args[0].code() in _NO_LEADER and time.monotonic() < deadline_s:
                     time.sleep(POLL_S)
                     continue
-                raise BrokerError(
-                    f"Kafka at {self.bootstrap} does not tell its offsets: {error.args[0].str()}"
-                ) from error
+                raise refusal(self.bootstrap, error.args[0]) from error
 
     def _check(self, error: KafkaError) -> None:
         if error.code() == KafkaError._PARTITION_EOF or error.retriable():
             return
         if error.code() in {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN}:
-            self._error = error.str()  # librdkafka tries again; the deadline is ours
+            self._complaints.text = error.str()  # librdkafka tries again; the deadline is ours
             return
-        raise BrokerError(f"Kafka at {self.bootstrap}: {error.str()}")
-
-    def _remember(self, error: KafkaError) -> None:
-        self._error = cause_of(error)
+        if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            return  # librdkafka looks for the coordinator of a group that is never joined
+        raise refusal(self.bootstrap, error)
 
     def _because(self) -> str:
-        return f" ({self._error})" if self._error else ""
-
-
-def cause_of(error: KafkaError) -> str:
-    """Take the words for a person out of librdkafka's `host:port/id: words (after 0ms in ...)`."""
-    text: str = error.str()
-    return text.partition(" (after ")[0].rpartition("/bootstrap: ")[2]
-
-
-def unreachable(bootstrap: str, reach_s: float, cause: str) -> str:
-    """Say in one line that nobody answers, and what to do."""
-    because = f" ({cause})" if cause else ""
-    return (
-        f"no Kafka answers at {bootstrap} within {reach_s:.0f} s{because}:"
-        " start the embedded one with `forecart kafka up`, or name another with --broker"
-    )
+        return f" ({self._complaints.text})" if self._complaints.text else ""
 
 
 def _record(message: Any) -> Record:

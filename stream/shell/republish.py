@@ -8,7 +8,9 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from stream.shell.reader import BrokerError, cause_of, quiet_logger
+from stream.connection import OPEN, BrokerError, Complaints, made, options
+from stream.security import Security
+from stream.shell.reader import quiet_logger
 
 RECORD_BYTES_MAX = 8 << 20
 DELIVERY_S = 30.0
@@ -17,21 +19,22 @@ DELIVERY_S = 30.0
 class Republisher:
     """An idempotent producer. Call `close` and believe only what it returns."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, security: Security = OPEN) -> None:
         """Prepare; nothing is connected yet."""
         self._bootstrap = bootstrap
         self._arrived = 0
         self._failed = 0
-        self._cause = ""
-        self._producer = Producer(
+        self._complaints = Complaints()
+        self._producer = made(
+            Producer,
             {
-                "bootstrap.servers": bootstrap,
+                **options(bootstrap, security),
                 "enable.idempotence": True,
                 "partitioner": "murmur2_random",
                 "message.max.bytes": RECORD_BYTES_MAX,
                 "message.timeout.ms": int(DELIVERY_S * 1000),
                 "linger.ms": 5,
-                "error_cb": self._remember,
+                "error_cb": self._complaints,
             },
             logger=quiet_logger(),
         )
@@ -60,7 +63,7 @@ class Republisher:
         if left or self._failed:
             raise BrokerError(
                 f"{self._arrived} records arrived at {self._bootstrap}, {self._failed + left} did"
-                f" not: {self._cause or 'no answer'}"
+                f" not: {self._complaints.text or 'no answer'}"
             )
         return self._arrived
 
@@ -72,7 +75,4 @@ class Republisher:
 
     def _count_failure(self, error: KafkaError) -> None:
         self._failed += 1
-        self._cause = error.str()
-
-    def _remember(self, error: KafkaError) -> None:
-        self._cause = cause_of(error)
+        self._complaints.text = error.str()

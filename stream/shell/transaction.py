@@ -13,7 +13,13 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
-from stream.flow.stops import CommitAbortedError, CommitFencedError, CommitLateError
+from stream.connection import is_denied
+from stream.flow.stops import (
+    AccessRefusedError,
+    CommitAbortedError,
+    CommitFencedError,
+    CommitLateError,
+)
 from stream.shell.group import Membership
 from stream.shell.producer import Headers, ProducerConfig, produce_all, produce_one
 
@@ -61,7 +67,8 @@ class TransactionalProducer:
     def start(self) -> None:
         """Take the id over, ending a predecessor's transaction. Before Faust starts.
 
-        Raises CommitFencedError, CommitLateError after `start_deadline_s`, CommitAbortedError.
+        Raises CommitFencedError, CommitLateError after `start_deadline_s`, CommitAbortedError,
+        AccessRefusedError.
         """
         deadline = time.monotonic() + self._config.start_deadline_s
         self._retry("init_transactions", self._producer.init_transactions, deadline)
@@ -174,6 +181,10 @@ class TransactionalProducer:
     def _named(self, what: str, error: KafkaException) -> Exception:
         cause = error.args[0]
         message = f"{what} of {self._id}: {cause.name()}: {cause.str()}"
+        if is_denied(cause):
+            return AccessRefusedError(
+                f"{message}; `forecart topics acls worker` names the rights that a worker needs"
+            )
         if cause.code() in FENCED:
             return CommitFencedError(message)
         if cause.code() == KafkaError._TIMED_OUT:

@@ -59,6 +59,7 @@ TABLE: Final = (
             ("delete.retention.ms", str(DAY_MS)),
         ),
     ),
+    Topic("erasure-receipts", "keyed hash of the user", "worker", "compact"),
     Topic("model-control", "model name", "operator", "compact"),
 )
 
@@ -68,4 +69,5 @@ ALERTS: Final = "churn-alerts"
 DEAD_LETTERS: Final = "dead-letters"
 RECEIPTS: Final = "intake-receipts"
 STATE: Final = "user-state"
+ERASURES: Final = "erasure-receipts"
 CONTROL: Final = "model-control"

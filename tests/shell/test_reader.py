@@ -6,7 +6,8 @@ import time
 import pytest
 from confluent_kafka import Producer
 
-from stream.shell.reader import BrokerError, Reader, ReadStalledError
+from stream.connection import BrokerError
+from stream.shell.reader import Reader, ReadStalledError
 from tests.kafka_tools import produce, unique_prefix
 
 pytestmark = pytest.mark.kafka

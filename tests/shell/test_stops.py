@@ -27,6 +27,7 @@ def test_codes_are_what_they_were() -> None:
             "StuckError": (20, True),
             "ConsumerFailedError": (21, True),
             "GroupMetadataError": (22, False),
+            "AccessRefusedError": (25, False),
         }
         == codes
     )
