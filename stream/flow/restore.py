@@ -61,6 +61,11 @@ class Engines:
                 # The setting was changed: the bucket that is open is another one.
                 clock["bucket"] = header.shop_ms // self._config.bucket_ms
             engine.finish_restore(clock)
+            if engine.users_count != header.users_count:
+                raise RestoreError(
+                    f"changelog of partition {partition}: {engine.users_count} users, its header"
+                    f" says {header.users_count}: records are missing"
+                )
         elif engine.users_count:
             raise RestoreError(
                 f"changelog of partition {partition}: {engine.users_count} users and no header"
