@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
@@ -37,6 +37,7 @@ USERS: Final = 100_000
 SHARED: Final = 5  # runs on one deployment
 INSIDE_SHARE_MIN: Final = 0.4  # of the kills: inside a transaction
 SETTLE_S: Final = 120.0
+FIRST_START_S: Final = 300.0  # it may have to compile
 NEW_S: Final = 90.0  # for the first new prediction
 FOLDER: Final = Path("build/kill")
 _LOST: Final = ("no receipt", "no prediction", "no dead letter")
@@ -110,24 +111,34 @@ def sorted_problems(report: Report) -> tuple[int, int, int]:
 
 
 class Bench:
-    """A deployment under load."""
+    """A deployment under load. A context: whatever it has started ends with it."""
 
     def __init__(self, bootstrap: str, folder: Path, seed: int) -> None:
+        self._seed = seed
+        self._ends = ExitStack()
         prefix = unique_prefix()
         settings = Settings(
             broker=bootstrap, topic_prefix=prefix, group=prefix, state_dir=str(folder),
             provider="cpu", web_port=0,
         )  # fmt: skip
         self.deployment = Deployment(settings)
-        self.load = Load(bootstrap, prefix, seed, RATE, USERS)
-        self.coordinator = Coordinator(bootstrap)
-        self.deployment.start().wait_until_it_runs()
 
-    def close(self) -> None:
-        self.load.stop()
-        self.deployment.stop()
-        self.coordinator.close()
-        delete_topics(self.deployment.settings.broker, self.deployment.settings.topic_prefix)
+    def __enter__(self) -> Self:
+        settings = self.deployment.settings
+        with ExitStack() as ends:
+            ends.callback(delete_topics, settings.broker, settings.topic_prefix)
+            ends.callback(self.deployment.stop)
+            self.deployment.start()
+            self.load = Load(settings.broker, settings.topic_prefix, self._seed, RATE, USERS)
+            ends.callback(self.load.stop)
+            self.coordinator = Coordinator(settings.broker)
+            ends.callback(self.coordinator.close)
+            self.deployment.worker().wait_until_it_runs(FIRST_START_S)
+            self._ends = ends.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.close()
 
     def run(self, number: int, aim: Aim, dice: random.Random) -> Result:
         settings = self.deployment.settings
@@ -199,18 +210,16 @@ def play(path: Path, seed: int, runs: int) -> list[Result]:
     aims = deck(seed, runs)
     with own_broker(FOLDER / "broker") as bootstrap:
         while len(results) < runs:
-            with ExitStack() as stack:
-                folder = FOLDER / f"deployment-{len(results)}"
-                folder.mkdir(parents=True, exist_ok=True)
-                bench = Bench(bootstrap, folder.absolute(), seed + len(results))
-                stack.callback(bench.close)
-                for number in range(len(results), min(runs, len(results) + SHARED)):
+            first = len(results)
+            folder = (FOLDER / f"deployment-{first}").absolute()
+            folder.mkdir(parents=True, exist_ok=True)
+            with Bench(bootstrap, folder, seed + first) as bench:
+                for number in range(first, min(runs, first + SHARED)):
                     dice = random.Random(f"{seed} {number}")
-                    result = bench.run(number, aims[number], dice)
-                    results.append(result)
+                    results.append(bench.run(number, aims[number], dice))
                     with path.open("ab") as out:
-                        out.write(msgspec.json.encode(result) + b"\n")
-                    print(result, flush=True)
+                        out.write(msgspec.json.encode(results[-1]) + b"\n")
+                    print(results[-1], flush=True)
             shutil.rmtree(folder)
     return results
 

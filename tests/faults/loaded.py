@@ -1,17 +1,17 @@
 """A deployment under load, and what must hold of it whatever was done to it."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from stream.shell.reader import Reader
+from stream.shell.reader import BrokerError, Reader
 from stream.wire.state import HEADER_KEY, decode_header
 from stream.wire.topics import INPUTS
-from tests.deployment import Deployment, until
+from tests.deployment import DEADLINE_S, Deployment, until
 from tests.faults.load import Load
 from tests.faults.replay import differences
 from tests.kafka_tools import produce
@@ -57,16 +57,30 @@ class Loaded:
 
     def wait_predictions(self, partitions: Iterable[int] | None = None) -> None:
         """Wait until more predictions of each of these partitions can be read."""
-        topic = self.deployment.settings.topic("predictions")
+        until(self.flowing(partitions), "predictions")
+
+    def flowing(self, partitions: Iterable[int] | None = None) -> Callable[[], bool]:
+        """Ask whether there are more predictions of each of these partitions than now."""
         wanted = self.partitions if partitions is None else list(partitions)
-        with Reader(self.deployment.settings.broker) as reader:
-            before = reader.ranges([topic])
+        before = self._ends(wanted)
 
-            def grown() -> bool:
-                now = reader.ranges([topic])
-                return all(now[topic, p][1] > before[topic, p][1] for p in wanted)
+        def grown() -> bool:
+            return all(now > then for now, then in zip(self._ends(wanted), before, strict=True))
 
-            until(grown, f"predictions of {wanted}")
+        return grown
+
+    def _ends(self, partitions: list[int]) -> list[int]:
+        """Where predictions end, once brokers tell: not while one that died is still a leader."""
+        topic = self.deployment.settings.topic("predictions")
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            try:
+                with Reader(self.deployment.settings.broker) as reader:
+                    ranges = reader.ranges([topic])
+                    return [ranges[topic, partition][1] for partition in partitions]
+            except BrokerError:
+                if time.monotonic() > deadline:
+                    raise
 
     def erase(self, count: int) -> list[bytes]:
         """Have so many users forgotten, as of their last event; returns their keys."""

@@ -1,0 +1,72 @@
+"""Brokers killed under load; then the audit, and the state replayed."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stream.flow.stops import CommitAbortedError, CommitLateError, StuckError
+from stream.local import broker_files, process
+from stream.local.kafka import EmbeddedKafka
+from tests.deployment import WorkerProcess, until
+from tests.faults.cluster import Cluster
+from tests.faults.loaded import Loaded
+
+pytestmark = [pytest.mark.kafka, pytest.mark.long, pytest.mark.timeout(400)]
+
+# Without a broker a commit cannot end in time; nothing else may be the cause.
+AWAY_CODES = {error.exit_code for error in (CommitLateError, CommitAbortedError, StuckError)}
+
+Make = Callable[..., Loaded]
+
+
+def start_again_if_ended(worker: WorkerProcess, codes: list[int]) -> None:
+    """As a supervisor would."""
+    assert worker.process is not None
+    code = worker.process.poll()
+    if code is not None:
+        assert code in AWAY_CODES, worker.said()[-3000:]
+        codes.append(code)
+        worker.start()
+
+
+def test_a_broker_killed_and_started_again(own_broker: EmbeddedKafka, loaded_on: Make) -> None:
+    loaded = loaded_on(own_broker.up())
+    worker = loaded.deployment.start()
+    loaded.wait_owned(0)
+    loaded.load.on()
+    codes: list[int] = []
+    for _ in range(2):
+        loaded.wait_predictions()
+        record = broker_files.read_record(own_broker.home)
+        assert record is not None
+        os.kill(record.pid, signal.SIGKILL)
+        until(lambda record=record: not process.running(record.pid, record.mark), "its end")
+        own_broker.up()
+        back = loaded.flowing()
+        until(lambda back=back: start_again_if_ended(worker, codes) or back(), "predictions", 120)
+    loaded.check()
+    print(f"the worker ended with {codes}")
+
+
+def test_three_brokers_of_which_each_is_killed_once(tmp_path: Path, loaded_on: Make) -> None:
+    cluster = Cluster(tmp_path / "cluster")
+    try:
+        loaded = loaded_on(cluster.up(), replication=3)
+        worker = loaded.deployment.start()
+        loaded.wait_owned(0)
+        loaded.load.on()
+        codes: list[int] = []
+        for node in cluster.nodes:
+            loaded.wait_predictions()
+            node.kill()
+            back = loaded.flowing()
+            until(lambda back=back: start_again_if_ended(worker, codes) or back(), "go on", 120)
+            node.start()
+            cluster.wait_in_sync()
+        loaded.check()
+        print(f"the worker ended with {codes}")
+    finally:
+        cluster.down()
