@@ -8,11 +8,12 @@ MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 # Which tests a stage runs: by marker, so that each test runs in exactly one.
-UNITS := not kafka and not model and not long
-BROKER := kafka and not model and not long
-MODEL := model and not long
+UNITS := not kafka and not model and not operations and not long
+BROKER := kafka and not model and not operations and not long
+MODEL := model and not operations and not long
+OPERATIONS := operations and not long
 
-.PHONY: help setup demo test lint bench parity kill faults clean stage-units stage-broker stage-model format
+.PHONY: help setup demo test lint bench parity kill faults clean stage-units stage-broker stage-model stage-operations test-ops pictures format
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,8 +23,8 @@ setup: .venv/.forecart-full ## Everything for working on Forecart, in .venv
 demo: .venv/.forecart-base ## A simulated shop, scored live (SECONDS=60: ends by itself)
 	@exec $(BIN)/forecart demo $(if $(SECONDS),--seconds $(SECONDS))
 
-test: ## All tests, in stages: set-up, lint, units, broker, model
-	@MAKE="$(MAKE)" tools/stages setup lint stage-units stage-broker stage-model
+test: ## All tests, in stages: set-up, lint, units, broker, model, operations
+	@MAKE="$(MAKE)" tools/stages setup lint stage-units stage-broker stage-model stage-operations
 
 lint: .venv/.forecart-full ## Ruff, its formatter, and mypy
 	@status=0; \
@@ -43,6 +44,16 @@ stage-broker: .venv/.forecart-full ## Tests on a real Kafka
 
 stage-model: .venv/.forecart-full ## Tests that train or need torch
 	$(BIN)/pytest -m "$(MODEL)" --durations=5 $(ARGS)
+
+stage-operations: .venv/.forecart-full ## Tests with a real Prometheus, on a worker under load
+	$(BIN)/pytest -m "$(OPERATIONS)" --durations=5 $(ARGS)
+
+test-ops: .venv/.forecart-full ## What is deployed and watched, whole: a tool that is missing is a failure
+	@mkdir -p build && $(BIN)/pytest -m "not long" tests/deploy tests/ops $(ARGS) | tee build/test-ops.log
+	@! grep '^SKIPPED ' build/test-ops.log
+
+pictures: .venv/.forecart-full ## Draw the dashboards from a real worker: docs/pictures (needs Chromium)
+	@exec $(BIN)/python -m tests.ops.pictures
 
 bench: .venv/.forecart-full ## Measure, with the floor in the same run (ONLY=step: one of them)
 	@exec $(BIN)/python -m tests.bench.run $(if $(ONLY),--only $(ONLY))

@@ -94,9 +94,7 @@ class Service:
     def __init__(self, settings: Settings, bootstrap: str, instance: int, partitions: int) -> None:
         self.settings = settings
         self.metrics = Metrics(partitions)
-        self.metrics.provider_wanted(settings.provider)
         self._stops = StopCounts(settings.state_path / "instances", settings.group, instance)
-        self.metrics.stops(self._stops.read())
         self._restoring: set[int] = set()  # partitions of which records still to read were told
         self.health = Health()
         opener = Opener(settings, partitions, self.metrics)
@@ -156,6 +154,8 @@ class Service:
 
     async def run(self) -> int:
         """Run until a signal or a failure; returns the exit code."""
+        self.metrics.provider_wanted(self.settings.provider)
+        self.metrics.stops(self._stops.read())
         sys.setswitchinterval(SWITCH_S)
         gc.freeze()  # modules, vocabulary, graphs: never garbage, and many to look at
         gc.set_threshold(*GC_THRESHOLDS)

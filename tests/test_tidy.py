@@ -16,7 +16,7 @@ from tests import tidy_rules
 from tests.tidy_rules import Source
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("stream", "export", "tests")
+FOLDERS = ("stream", "export", "tests", "deploy")
 
 
 def sources() -> list[Source]:

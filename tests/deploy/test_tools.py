@@ -6,6 +6,7 @@ They are copied away and run there, on a PATH of the test's own: nothing is inst
 import os
 import shutil
 import subprocess
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -120,11 +121,12 @@ def test_the_stages_of_make_test_share_out_all_tests_that_are_not_long():
     choices = [
         line.partition(" := ")[2]
         for line in lines
-        if line.partition(" := ")[0] in {"UNITS", "BROKER", "MODEL"}
+        if line.partition(" := ")[0] in {"UNITS", "BROKER", "MODEL", "OPERATIONS"}
     ]
-    assert len(choices) == 3
-    for bits in range(8):
-        marks = {"kafka": bool(bits & 1), "model": bool(bits & 2), "long": bool(bits & 4)}
+    assert len(choices) == 4
+    names = ("kafka", "model", "operations", "long")
+    for values in product((False, True), repeat=len(names)):
+        marks = dict(zip(names, values, strict=True))
         chosen = sum(bool(eval(choice, {}, marks)) for choice in choices)  # noqa: S307
         assert chosen == (0 if marks["long"] else 1), marks
 

@@ -12,6 +12,7 @@ from typing import Any
 import promql_parser as promql
 import yaml
 
+from deploy.dashboards.ask import filled
 from stream.shell.metrics_table import METRICS, OPEN, PARTITION, PREFIX
 
 ROOT = Path(__file__).parents[2]
@@ -28,18 +29,10 @@ OTHERS: dict[str, dict[str, tuple[str, ...]]] = {
         "topic": OPEN, "head": OPEN,
     },
 }  # fmt: skip
-VARIABLES = {"$__rate_interval": "1m", "$job": "forecart", "$instance": ".*"}
-
-
-def plain(text: str) -> str:
-    """Put values in the place of Grafana's variables."""
-    for name, value in VARIABLES.items():
-        text = text.replace(name, value)
-    return text
 
 
 def parse(text: str) -> Any:
-    return promql.parse(plain(text))
+    return promql.parse(filled(text, "1m"))
 
 
 @cache

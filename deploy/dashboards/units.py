@@ -1,0 +1,30 @@
+"""Numbers as a person reads them, by Grafana's names of units. Only for previews."""
+
+import math
+from typing import Final
+
+SECONDS: Final = ((31_557_600, "years"), (86_400, "days"), (3600, "h"), (60, "min"), (1, "s"),
+                  (1e-3, "ms"), (1e-6, "µs"))  # fmt: skip
+BYTES: Final = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
+THOUSANDS: Final = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""))
+SUFFIX: Final = {"eps": " events/s", "cps": " /s", "watt": " W", "Bps": "/s"}
+
+
+def shown(value: float, unit: str, decimals: int | None = None) -> str:
+    """Write a value in three digits or so; decimals only count for a percentage."""
+    if math.isnan(value):
+        return "none"
+    if unit == "percentunit":
+        return f"{value * 100:.{1 if decimals is None else decimals}f} %"
+    if value == 0:
+        return "0" + SUFFIX.get(unit, "")
+    steps = {"s": SECONDS, "bytes": BYTES, "Bps": BYTES}.get(unit, THOUSANDS)
+    size, name = next((step for step in steps if abs(value) >= step[0]), steps[-1])
+    space = " " if name and unit in {"s", "bytes", "Bps"} else ""
+    return f"{_three(value / size)}{space}{name}{SUFFIX.get(unit, '')}"
+
+
+def _three(value: float) -> str:
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    text = f"{value:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

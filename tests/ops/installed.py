@@ -1,0 +1,33 @@
+"""Programs that a system may lack: a test skips with the name of what would bring it."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+PACKAGES = {
+    "promtool": "apt-get install --no-install-recommends prometheus",
+    "prometheus": "apt-get install --no-install-recommends prometheus",
+    "chromium": "apt-get install --no-install-recommends chromium",
+}
+
+
+def program(name: str) -> str:
+    """Give the path of a program, or skip."""
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed: {PACKAGES[name]}")
+    return found
+
+
+def run(name: str, *arguments: str | Path, given: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a program to its end."""
+    return subprocess.run(
+        [program(name), *map(str, arguments)],
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
