@@ -1,7 +1,7 @@
 """One engine: the state of one partition number, and the one door through which it changes.
 
-    apply(batch) -> Applied      rows into the state, and a plan for the model
-    settle(applied, scores)      scores into the state, alerts, the sweep that a row waits for
+    apply(batch) -> Applied      the sweep that a row waits for, rows into the state, a plan
+    settle(applied, scores)      scores into the state, alerts
     take_touched()               what the changelog must hold, for the rows settled so far
 
 `apply` and `settle` take turns. What is given back is copied: the engine keeps no reference.
@@ -93,11 +93,28 @@ class Engine:
         return parts
 
     def apply(self, batch: Batch, first: int = 0) -> Applied:
-        """Apply rows from `first` on, as far as they go without a settlement between."""
+        """Apply rows from `first` on, as far as they go without a settlement between.
+
+        A row that passes a bucket's end is swept for here and never earlier: a state that is
+        written and then goes on with other rows must not have seen it.
+        """
         if self._pending:
             raise RuntimeError(f"partition {self.partition}: apply before settle")
         if len(batch.events) - first > self._rows_max:
             raise ValueError(f"batch of {len(batch.events) - first} rows, at most {self._rows_max}")
+        stop = self._apply(batch, first)
+        swept, swept_keys = np.zeros(0, ALERT), list[bytes]()
+        if stop == SWEEP and self._work.counts[0] == 0:
+            swept, swept_keys = self._sweep()
+            self._apply(batch, first)
+        self._pending = True
+        applied = self._collect(batch, first)
+        applied.alerts = np.concatenate([swept, applied.alerts])
+        applied.alert_keys = swept_keys + applied.alert_keys
+        return applied
+
+    def _apply(self, batch: Batch, first: int) -> int:
+        """Call the loop; returns why it stopped. What it did is in the work buffers."""
         users = batch.users
         slots = np.array([self._slots.get(key, -1) for key in users], np.int32)
         self._make_room(int((slots < 0).sum()))
@@ -117,11 +134,10 @@ class Engine:
             self._work,
         )
         self._locals_of[slots[slots >= 0]] = -1
-        self._pending = True
-        return self._collect(batch, first, stop == SWEEP)
+        return int(stop)
 
     def settle(self, applied: Applied, scores: Scores) -> Settled:
-        """Take the scores of the rows applied last. Sweeps afterwards, where a row waits for it."""
+        """Take the scores of the rows applied last."""
         if not self._pending:
             raise RuntimeError(f"partition {self.partition}: settle before apply")
         self._pending = False
@@ -145,10 +161,6 @@ class Engine:
         keys = applied.alert_keys + [self._key(slot) for slot in alerts["key"].tolist()]
         self._due.note(self.state, np.unique(scored["slot"]))
         alerts, keys = _in_order(np.concatenate([applied.alerts, alerts]), keys)
-        if applied.sweep:
-            swept, swept_keys = self._sweep()
-            alerts = np.concatenate([alerts, swept])
-            keys += swept_keys
         alerts["key"] = np.arange(len(alerts))
         return Settled(applied.rows, churn, scores, alerts, keys)
 
@@ -296,7 +308,7 @@ class Engine:
         self._keys += [None] * (slots_new - slots_count)
         self._locals_of = np.full(slots_new, -1, np.int32)
 
-    def _collect(self, batch: Batch, first: int, sweep: bool) -> Applied:
+    def _collect(self, batch: Batch, first: int) -> Applied:
         """Copy a call's results out of the work buffers and do its ops."""
         work = self._work
         rows, scored, alerts, ops, steps, segments = work.counts.tolist()
@@ -320,7 +332,6 @@ class Engine:
             scored=work.scored[:scored].copy(),
             alerts=work.alerts[:alerts].copy(),
             alert_keys=[op_keys[op] for op in work.alert_slots[:alerts].tolist()],
-            sweep=sweep,
         )
 
     def _do_ops(self, ops: Records, users: list[bytes]) -> list[bytes]:

@@ -76,9 +76,8 @@ class Applied:
     rows_next: int  # index in the batch of the first row not taken; len(batch.events): all taken
     plan: Plan
     scored: Records  # (B,) stream.core.work.SCORED
-    alerts: Records  # (k,) ALERT of users dropped on the way
+    alerts: Records  # (k,) ALERT of the sweep before the rows, and of users dropped on the way
     alert_keys: list[bytes]
-    sweep: bool  # the next row waits for a sweep, which `settle` makes
 
 
 @dataclass(slots=True)

@@ -128,13 +128,15 @@ class TopicBuffer:
     def _decode(self, decoder: Decoder, chunks: list[Chunk]) -> tuple[Decoded, int]:
         """Decode chunks; also gives the wall clock at which the oldest came."""
         began = time.monotonic()
-        records = joined([chunk.records() for chunk in chunks])
+        first = at = self._decoded_next
+        parts = []
+        for chunk in chunks:
+            parts.append(chunk.records().since(at))
+            at = max(at, chunk.offset_next)
+        records = joined(parts)
         estimate = sum(chunk.records_count_max for chunk in chunks)
         self.rows_count = max(0, self.rows_count - (estimate - len(records.offsets)))
-        first = self._decoded_next
-        self._decoded_next = max(first, chunks[-1].offset_next)
-        decoded = decoder.decode(
-            self.topic, self.partition, first, self._decoded_next, records.since(first)
-        )
+        self._decoded_next = at
+        decoded = decoder.decode(self.topic, self.partition, first, at, records)
         self.decode_s += time.monotonic() - began
         return decoded, min(chunk.received_ms for chunk in chunks)

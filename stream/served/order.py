@@ -2,7 +2,8 @@
 
 A predicted row's `partition_seq` stands in its prediction, any other row's in the receipt that
 names it. Together they run without a gap, which is checked. Under at_least_once a prediction may
-stand several times; the last one is of the try that was committed.
+stand several times; the last one is of the try that was committed. One of a try that was not may
+also speak of a row that a receipt names: merged otherwise, it was a duplicate in the end, say.
 """
 
 import time
@@ -137,7 +138,9 @@ def _read_predictions(
 
 def _sorted_rows(predicted: Int64s, exempt: Int64s, ends: list[int]) -> tuple[Int64s, Records]:
     """Put rows in order: partition_seq (n,) and SERVED (n,)."""
-    last = _last_of_repeats(predicted[predicted[:, 2] < np.array(ends)[predicted[:, 1]]])
+    named = np.isin(_sources(predicted), _sources(exempt))
+    covered = predicted[:, 2] < np.array(ends)[predicted[:, 1]]
+    last = _last_of_repeats(predicted[covered & ~named])
     rows = np.zeros(len(last) + len(exempt), SERVED)
     rows["topic"] = np.concatenate([last[:, 1], exempt[:, 1]])
     rows["offset"] = np.concatenate([last[:, 2], exempt[:, 2]])
@@ -146,6 +149,12 @@ def _sorted_rows(predicted: Int64s, exempt: Int64s, ends: list[int]) -> tuple[In
     seqs = np.concatenate([last[:, 0], exempt[:, 0]])
     by_seq = np.argsort(seqs, kind="stable")
     return seqs[by_seq], rows[by_seq]
+
+
+def _sources(rows: Int64s) -> Int64s:
+    """Make one number of topic and offset.  # (n,) int64."""
+    sources: Int64s = rows[:, 2] * 4 + rows[:, 1]
+    return sources
 
 
 def _gone(

@@ -136,12 +136,13 @@ def encode_users(engine: Engine, touched: Touched) -> list[bytes]:
 def changelog(
     engine: Engine, partitions: int, offset_next: dict[str, int], outcomes: dict[str, int]
 ) -> list[tuple[bytes, bytes | None]]:
-    """Take what changed since the last call as changelog records, the header last."""
+    """Take what changed since the last call as changelog records, the header last.
+
+    Who is gone comes first: a restore that stops anywhere in them has no user too many.
+    """
     touched = engine.take_touched()
-    records: list[tuple[bytes, bytes | None]] = list(
-        zip(touched.keys, encode_users(engine, touched), strict=True)
-    )
-    records += [(key, None) for key in touched.gone]
+    records: list[tuple[bytes, bytes | None]] = [(key, None) for key in touched.gone]
+    records += zip(touched.keys, encode_users(engine, touched), strict=True)
     for name, time_ms in touched.forgotten.items():
         value = None if time_ms is None else time_ms.to_bytes(8, "little", signed=True)
         records.append((FORGOTTEN_PREFIX + name, value))

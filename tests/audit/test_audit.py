@@ -70,6 +70,19 @@ def test_repeats_at_least_once():
     assert audit(lines.log(), NAMES).problems.count > 0
 
 
+def test_an_outcome_of_a_try_that_did_not_commit_at_least_once():
+    """Merged otherwise, it predicted what was a duplicate in the end, and refused another event."""
+    lines = Lines()
+    stray = copy.copy(lines.prediction(CLICKS, 0, 1))
+    stray.edit(prediction_id=f"{CLICKS}-0-2", input={"topic": CLICKS, "partition": 0, "offset": 2})
+    lines.predictions.append(stray)
+    dead = copy.copy(lines.dead_letters[0])
+    dead.headers = [(name, b"1" if name == "offset" else text) for name, text in dead.headers]
+    lines.dead_letters.append(dead)
+    assert audit(lines.log(), NAMES, repeats=True).problems.shown == []
+    assert audit(lines.log(), NAMES).problems.count == 2
+
+
 @pytest.mark.parametrize(
     ("one", "other", "words"),
     [

@@ -42,6 +42,22 @@ def test_restored_at_any_commit(
     assert stopped.compacted() == never_stopped.compacted()
 
 
+@given(streams(), st.data())
+def test_restored_record_by_record(
+    stream: tuple[EngineConfig, list[Event]], data: st.DataObject
+) -> None:
+    """A chunk may end anywhere, in the middle of a commit too: never a user too many."""
+    config, events = stream
+    run = EngineRun(config)
+    edges = [0, *data.draw(cuts(len(events))), len(events)]
+    for first, last in pairwise(edges):
+        run.feed(events[first:last]).commit()
+    whole, single = run.reborn(), EngineRun(config)
+    for record in run.log:
+        restore(single.engine, [record])
+    assert single.engine._slots.keys() == whole.engine._slots.keys()
+
+
 @given(streams(events_max=60), st.data())
 def test_a_standby_that_follows_commit_by_commit_takes_over(
     stream: tuple[EngineConfig, list[Event]], data: st.DataObject

@@ -155,6 +155,25 @@ async def test_records_that_come_again_are_skipped() -> None:
     assert outcomes(rig) == outcomes(reference)
 
 
+async def test_records_that_come_again_in_one_batch_are_skipped() -> None:
+    """Decoded together: only the first of two chunks begins at the position."""
+    log = shop_log(12, 200)
+    reference = await play(log, 10_000)
+    rig = make_rig(IntScorer())
+    rig.worker.start()
+    await rig.worker.on_assigned(START)
+    chunks = chunks_of(log, 30)
+    again = [
+        FakeChunk(TOPICS[topic], 0, 10, records[10:], len(records))
+        for topic, records in enumerate(log)
+    ]
+    await rig.worker._ask(lambda: [rig.worker.on_chunk(c) for c in (*chunks, *again)] and None)
+    await until(lambda: done(rig, log) or bool(rig.failures), "the whole log to be committed")
+    rig.worker.stop(5)
+    assert rig.failures == []
+    assert outcomes(rig) == outcomes(reference)
+
+
 async def test_a_hole_stops_the_worker() -> None:
     rig = make_rig(IntScorer())
     rig.worker.start()

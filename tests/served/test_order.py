@@ -80,6 +80,22 @@ async def test_the_last_of_repeated_predictions_counts() -> None:
         assert (again.rows[name] == order.rows[name]).all()
 
 
+async def test_a_prediction_of_what_a_receipt_names_is_of_a_try_that_did_not_commit() -> None:
+    log = await play_shop(33, 200)
+    order = read_order(log, NAMES, 0)
+    exempt = next(row for row in order.rows if row["prediction"] < 0)
+    stray = log.of(NAMES.predictions)[0]
+    topic, offset = NAMES.inputs[exempt["topic"]], int(exempt["offset"])
+    for entry in log.entries:
+        if entry.topic == NAMES.predictions:
+            entry.offset += 1
+    log.entries.append(type(stray)(stray.topic, 0, stray.key, stray.value))
+    log.entries[-1].edit(input={"topic": topic, "partition": 0, "offset": offset})
+    again = read_order(PlayedLog(sorted(log.entries, key=lambda x: x.offset)), NAMES, 0)
+    for name in ("offset", "topic", "outcome"):
+        assert (again.rows[name] == order.rows[name]).all()
+
+
 async def test_rows_after_the_last_receipt_are_left_out() -> None:
     log = await play_shop(34, 200)
     whole = read_order(log, NAMES, 0)
