@@ -93,8 +93,8 @@ class WorkerProcess:
 
         until(there, f"{words!r} of worker {self.instance}", limit_s)
 
-    def wait_until_it_runs(self) -> None:
-        self.wait_said(" running\n")
+    def wait_until_it_runs(self, limit_s: float = DEADLINE_S) -> None:
+        self.wait_said(" running\n", limit_s)
 
     def owned(self) -> list[int]:
         """Partitions it took last and has not handed over since."""

@@ -152,7 +152,7 @@ def _killed_rebalancing(
     blow.rebalancing = rebalancing
 
     def leave() -> None:
-        until(lambda: worker.owned() and second.owned(), "a division of partitions")
+        worker.wait_until_it_runs()
         assert second.kill(signal.SIGTERM) == 0, second.said()[-3000:]
         until(lambda: len(worker.owned()) == 4, "all partitions in one worker")
 

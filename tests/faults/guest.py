@@ -5,7 +5,8 @@ workers were there before. A guest of a topic of its own only makes workers hand
 one that subscribes to the workers' topics also takes a partition away and brings it back.
 """
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -38,8 +39,11 @@ class _GuestAssignor(AbstractPartitionAssignor):
         pass
 
 
-async def visit(bootstrap: str, group: str, topics: Iterable[str], session_s: float) -> int:
-    """Join, and leave once an assignment has come; returns how many partitions it was given."""
+@asynccontextmanager
+async def visiting(
+    bootstrap: str, group: str, topics: Iterable[str], session_s: float
+) -> AsyncIterator[int]:
+    """Be in the group; gives how many partitions came with it."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=group,
@@ -52,6 +56,6 @@ async def visit(bootstrap: str, group: str, topics: Iterable[str], session_s: fl
     consumer.subscribe(list(topics))
     await consumer.start()
     try:
-        return len(consumer.assignment())
+        yield len(consumer.assignment())
     finally:
         await consumer.stop()

@@ -146,9 +146,9 @@ class Bench:
         self.load.on()
         blow = strike(self.deployment, self.coordinator, aim, dice)
         restart_s, whole_s = new_s(self.deployment, blow)
-        blow.leave()
         sent = self.load.off() - sent_before
         rate = sent / (time.monotonic() - began)
+        blow.leave()
         with Reader(settings.broker) as log:
             wait_settled(log, self.deployment.names, SETTLE_S)
             report = audit(log, self.deployment.names)
