@@ -6,9 +6,7 @@ rule is evaluated, and Prometheus finds nothing to say about any.
 
 import json
 import math
-import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,15 +14,13 @@ import pytest
 
 from deploy.dashboards.ask import Prometheus, filled
 from stream.flow.stops import CommitAbortedError
-from stream.local.publish import Pace, Publisher, run_paced
-from stream.local.shop import Shop
 from stream.local.stop_counts import StopCounts
-from stream.wire.topics import INPUTS
-from tests.deployment import Deployment, deployment_on, until
-from tests.kafka_tools import delete_topics, unique_prefix
+from tests.deployment import until
+from tests.kafka_tools import delete_topics
 from tests.ops import incident, promql
 from tests.ops.installed import run
-from tests.ops.watching import RATE_INTERVAL, Watching, free_port
+from tests.ops.live import Live
+from tests.ops.watching import RATE_INTERVAL, Watching
 
 PAGES = sorted((Path(__file__).parents[2] / "deploy/grafana/dashboards").glob("*.json"))
 PANELS = [
@@ -33,10 +29,10 @@ PANELS = [
     for panel in json.loads(page.read_text())["panels"]
     for target in panel.get("targets", [])
 ]
-RATE = 300.0  # events/s
 # What a healthy worker on the CPU, without a shadow and in its first minute, has nothing of.
 NOT_LIVE = (
     "forecart_gpu_", "forecart_shadow_", "forecart_promotion_", "ALERTS", "forecart_stops_total",
+    "forecart_rebalance_duration_", "forecart_recovery_duration_",
 )  # fmt: skip
 pytestmark = [pytest.mark.operations, pytest.mark.timeout(240)]
 
@@ -47,54 +43,12 @@ def shows(asked: Prometheus, expr: str, at: float | None = None) -> bool:
     return any(math.isfinite(value) for series in found for _, value in series.points)
 
 
-class Live:
-    """A worker under load, and a Prometheus that scrapes it."""
-
-    def __init__(self, kafka: str, folder: Path) -> None:
-        self.prefix = unique_prefix()
-        self.port = free_port()
-        self.deployment: Deployment = deployment_on(
-            kafka, self.prefix, folder, web_port=self.port, batch_events_max=8192
-        )
-        # A failure of the process before: told of by this one.
-        group = self.deployment.settings.group
-        StopCounts(folder / "instances", group, 0).add(CommitAbortedError.exit_code)
-        self.watching = Watching(folder, [f"127.0.0.1:{self.port}"])
-        self._stop = threading.Event()
-        self._load = threading.Thread(target=self._publish)
-
-    def start(self) -> None:
-        self.deployment.start()
-        self.watching.start()
-        self.deployment.worker().wait_said(" running\n", 180)  # a first one compiles
-        self._load.start()
-
-    def _publish(self) -> None:
-        settings = self.deployment.settings
-        publisher = Publisher(settings.broker, [settings.topic(name) for name in INPUTS])
-        try:
-            shop = Shop(11, users=300, items=200, partitions=settings.partitions)
-            run_paced(publisher, shop.events(), Pace(rate=RATE), stop=self._stop)
-        finally:
-            publisher.close()
-
-    def metrics(self) -> str:
-        address = f"http://127.0.0.1:{self.port}/metrics"
-        with urllib.request.urlopen(address, timeout=10) as answer:
-            text: str = answer.read().decode()
-            return text
-
-    def stop(self) -> None:
-        self._stop.set()
-        if self._load.is_alive():
-            self._load.join(30)
-        self.watching.stop()
-        self.deployment.stop()
-
-
 @pytest.fixture(scope="module")
 def live(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    started = Live(kafka, tmp_path_factory.mktemp("live"))
+    folder = tmp_path_factory.mktemp("live")
+    started = Live(kafka, folder)
+    # A failure of the process before: told of by this one.
+    StopCounts(folder / "instances", started.prefix, 0).add(CommitAbortedError.exit_code)
     try:
         started.start()
         yield started

@@ -1,0 +1,106 @@
+"""Photograph the dashboards over some minutes of a real worker: docs/pictures/*.png.
+
+    python -m tests.ops.pictures [MINUTES]
+
+An embedded Kafka, a simulated shop, a worker, a Prometheus. Half-way the worker is killed with
+kill -9 and started again while events go on, and a second model runs as a shadow, so that there is
+something to see. Drawn by deploy/dashboards/preview.py, photographed by Chromium.
+"""
+
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+from deploy.dashboards.preview import FOLDER, Preview
+from export.bundles.bench_bundle import bench_bundle
+from stream.local.kafka import EmbeddedKafka
+from tests.deployment import FORECART, environ_of
+from tests.ops.installed import program
+from tests.ops.live import Live
+
+PICTURES: Final = Path(__file__).parents[2] / "docs" / "pictures"
+BYTES_MAX: Final = 200_000
+RATE: Final = 400.0  # events/s: little, so that two cores are enough for all of it
+WIDTH_PX: Final = 1446
+
+log = logging.getLogger(__name__)
+
+
+def photograph(page: Path, height: int, picture: Path) -> None:
+    """Have Chromium draw a page into a PNG. Raises CalledProcessError."""
+    subprocess.run(
+        [
+            program("chromium"), "--headless", "--no-sandbox", "--disable-gpu",
+            "--hide-scrollbars", f"--user-data-dir={page.parent}/chromium",
+            f"--window-size={WIDTH_PX},{height}", f"--screenshot={picture}", page.as_uri(),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )  # fmt: skip
+
+
+def shadow(live: Live, folder: Path) -> None:
+    """Run a second model beside the one that serves."""
+    bench_bundle(folder / "second", 200, hidden=20)
+    settings = live.deployment.settings
+    subprocess.run(
+        [*FORECART, "model", "shadow", str(folder / "second"), "--broker", settings.broker],
+        env=environ_of(settings),
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+
+
+def watch(live: Live, folder: Path, seconds: float) -> None:
+    """Let the minutes pass, with a kill in their middle."""
+    live.start()
+    began = time.time()
+    shadow(live, folder)
+    time.sleep(max(0.0, began + seconds / 2 - time.time()))
+    live.deployment.worker().kill()
+    time.sleep(seconds / 20)  # nobody restarts it at once
+    live.deployment.start()
+    time.sleep(max(0.0, began + seconds - time.time()))
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pictures. Returns the exit status."""
+    logging.basicConfig(level="INFO", format="%(message)s")
+    seconds = 60 * float(arguments[0]) if arguments else 300.0
+    PICTURES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="forecart-pictures-") as name:
+        folder = Path(name)
+        broker = EmbeddedKafka(folder / "kafka")
+        live = Live(broker.up(), folder, RATE, users=2_000)
+        try:
+            watch(live, folder, seconds)
+            end = time.time()
+            preview = Preview(live.watching.asked, end - seconds, end, "5s")
+            for path in sorted(FOLDER.glob("*.json")):
+                about = (
+                    f"{seconds / 60:.0f} minutes of one worker on the CPU and a simulated shop at"
+                    f" {RATE:.0f} events/s; killed in the middle and started again."
+                )
+                text, height = preview.page(json.loads(path.read_text()), about)
+                (folder / "page.html").write_text(text)
+                picture = PICTURES / f"{path.stem}.png"
+                photograph(folder / "page.html", height, picture)
+                log.info("%s: %d bytes", picture.name, picture.stat().st_size)
+        finally:
+            live.stop()
+            broker.down()
+    large = [path.name for path in PICTURES.glob("*.png") if path.stat().st_size > BYTES_MAX]
+    if large:
+        log.error("larger than %d bytes: %s", BYTES_MAX, ", ".join(large))
+    return 1 if large else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
