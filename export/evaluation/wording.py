@@ -86,7 +86,8 @@ def conclusion(answered: Answered, abouts: dict[str, About], *, synthetic: bool)
             f"Minus the value of `{answered.reference}`, which it is judged beside, that is "
             f"{_difference(apart, column)}: {_HOW[found]}."
         )
-    if any(row.model == SHIPPED for row in answered.rows) and answered.chosen != SHIPPED:
+    told = {answered.chosen, answered.reference}
+    if any(row.model == SHIPPED for row in answered.rows) and SHIPPED not in told:
         apart = answered.row(SHIPPED).differences[column.name]
         said.append(
             f"`{SHIPPED}`, which `export train` ships, minus `{answered.reference}`: "

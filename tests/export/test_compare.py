@@ -28,7 +28,7 @@ from export.evaluation.runs import (
     run_model,
 )
 from export.evaluation.study import StudyError, claim
-from export.evaluation.wording import BETTER, NOISE, WORSE, primary, verdict
+from export.evaluation.wording import BETTER, NOISE, WORSE, conclusion, primary, verdict
 from export.models.contract import HAZARD, NEXT_ACTION, NEXT_ITEM, PURCHASE, QUESTIONS
 from stream.core.config import DAY_MS, HOUR_MS
 from tests.export.small_study import small_dataset
@@ -157,6 +157,11 @@ def test_the_best_on_validation_is_chosen_and_noise_is_called_noise(opened: Open
     chosen_by = kept["validation"] | {"poor": kept["validation"]["good"] * 0.5}
     turned = compare(asked, kept | {"validation": chosen_by}, frozenset(), seed=1, draws=50)
     assert turned.chosen == "poor", "test has no say in the choice"
+    beside = compare(
+        asked, crafted(asked, {"good": 0.2, "lstm": 0.4}), frozenset(), seed=1, draws=9
+    )
+    assert beside.reference == "lstm"
+    assert "ships" not in conclusion(beside, {}, synthetic=False), "not compared with itself"
 
 
 def test_measures_of_every_question_on_certain_answers(opened: Opened) -> None:
