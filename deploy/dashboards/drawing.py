@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from deploy.dashboards.ask import Point, Series
-from deploy.dashboards.units import shown
+from deploy.dashboards.units import on_axis
 
 COLORS: Final = ("#1f78b4", "#e67e22", "#2e9e4f", "#c0392b", "#8e44ad", "#16a085", "#b7950b",
                  "#7f8c8d", "#d35490", "#34495e")  # fmt: skip
@@ -44,7 +44,7 @@ def lines(
     def y(value: float) -> float:
         return bottom - tall * (min(max(value, low), high) - low) / (high - low)
 
-    parts = [_axes(frame, [(y(v), shown(v, unit)) for v in _ticks(low, high)])]
+    parts = [_axes(frame, [(y(v), on_axis(v, unit)) for v in _ticks(low, high)])]
     for level, color in limits:
         if low < level < high:
             at = y(level)
@@ -102,7 +102,7 @@ def heat(frame: Frame, found: Sequence[Series], unit: str, step_s: float) -> str
     for place, index in enumerate(shown_rows):
         top = frame.height - FOOT - (place + 1) * tall
         edge = float(rows[index].labels["le"])
-        ticks.append((top, "more" if math.isinf(edge) else shown(edge, unit)))
+        ticks.append((top, "more" if math.isinf(edge) else on_axis(edge, unit)))
         for at, count in counts[index].items():
             if count > 0:
                 left, right = frame.x(at), min(frame.x(at + step_s), frame.width - 6)

@@ -10,6 +10,12 @@ THOUSANDS: Final = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""))
 SUFFIX: Final = {"eps": " events/s", "cps": " /s", "watt": " W", "Bps": "/s"}
 
 
+def on_axis(value: float, unit: str) -> str:
+    """Write a value where there is little room: without what is said anyway."""
+    text = shown(value, unit)
+    return text.removesuffix(SUFFIX[unit]) if unit in SUFFIX else text
+
+
 def shown(value: float, unit: str, decimals: int | None = None) -> str:
     """Write a value in three digits or so; decimals only count for a percentage."""
     if math.isnan(value):

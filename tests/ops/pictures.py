@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+from PIL import Image
+
 from deploy.dashboards.preview import FOLDER, Preview
 from export.bundles.bench_bundle import bench_bundle
 from stream.local.kafka import EmbeddedKafka
@@ -27,6 +29,7 @@ PICTURES: Final = Path(__file__).parents[2] / "docs" / "pictures"
 BYTES_MAX: Final = 200_000
 RATE: Final = 400.0  # events/s: little, so that two cores are enough for all of it
 WIDTH_PX: Final = 1446
+COLORS: Final = 96  # in a picture: enough for lines and text
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +46,7 @@ def photograph(page: Path, height: int, picture: Path) -> None:
         capture_output=True,
         timeout=120,
     )  # fmt: skip
+    Image.open(picture).convert("RGB").quantize(COLORS).save(picture, optimize=True)
 
 
 def shadow(live: Live, folder: Path) -> None:
