@@ -1,0 +1,49 @@
+"""What the metrics hear: how old the oldest record is, and how often the merge gave up waiting."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from stream.flow.buffer import TopicBuffer
+from stream.flow.gauges import Gauges
+from stream.shell.metrics import Metrics
+from stream.wire.decode import Decoder
+from tests.flow.fakes import FakeChunk
+
+
+def chunk(first: int, timestamp_ms: int, rows: int = 2) -> FakeChunk:
+    return FakeChunk(
+        "clicks", 0, first, [(b"u", b"{}")] * rows, first + rows, timestamp_ms=timestamp_ms
+    )
+
+
+def test_the_oldest_record_is_the_one_at_the_head_decoded_or_not():
+    buffer = TopicBuffer(0, "clicks", 0, 0)
+    assert buffer.oldest_ms == 0
+    buffer.append(chunk(0, 1_000))
+    buffer.append(chunk(2, 2_000))
+    assert buffer.oldest_ms == 1_000
+    with ThreadPoolExecutor(1) as pool:
+        buffer.fill(Decoder(1, 1 << 20), pool, rows_max=2)
+        assert buffer.oldest_ms == 1_000
+        buffer.take(1)
+        assert buffer.oldest_ms == 1_000
+        buffer.take(1)
+        buffer.fill(Decoder(1, 1 << 20), pool, rows_max=2)
+        assert buffer.oldest_ms == 2_000
+        buffer.take(2)
+        assert buffer.oldest_ms == 0
+
+
+def test_a_record_without_a_time_tells_no_age():
+    buffer = TopicBuffer(0, "clicks", 0, 0)
+    buffer.append(chunk(0, -1))
+    assert buffer.oldest_ms == 0
+
+
+def test_holds_are_counted_once_and_go_on_after_a_rebalance():
+    metrics = Metrics(partitions=2)
+    gauges = Gauges(metrics)
+    for number, holds_over in ((0, 0), (0, 2), (0, 2), (1, 1), (0, 5)):
+        gauges.tell_holds(number, holds_over)
+    assert metrics.series.number("merge_holds_over_total") == 6
+    gauges.tell_holds(0, 1)  # handed over and taken again: it counts from 0
+    assert metrics.series.number("merge_holds_over_total") == 7
