@@ -16,6 +16,13 @@ from stream.security import Security
 REACH_S: Final = 5.0  # to get a first answer from the broker
 ASK_S: Final = 0.25  # between two looks at what librdkafka complains of
 OPEN: Final = Security()
+# Of a producer that keeps the order and repeats nothing, without transactions. One request at a
+# time: on a partition that was just made, a broker may refuse the first request (not the leader
+# yet) and take the second, whatever its sequence number; the first, sent again, is then taken for
+# a duplicate, and its records are lost in silence (KAFKA-15591, Kafka 4.3.1, librdkafka 2.16.1).
+IDEMPOTENT: Final[Mapping[str, Any]] = {
+    "enable.idempotence": True, "acks": "all", "max.in.flight.requests.per.connection": 1,
+}  # fmt: skip
 
 _UNKNOWN_USER: Final = KafkaError._AUTHENTICATION  # noqa: SLF001 librdkafka's codes have no other
 _ALL_DOWN: Final = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001

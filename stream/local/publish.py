@@ -18,7 +18,17 @@ import numpy as np
 import numpy.typing as npt
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from stream.connection import OPEN, REACH_S, BrokerError, Complaints, made, options, reach, refusal
+from stream.connection import (
+    IDEMPOTENT,
+    OPEN,
+    REACH_S,
+    BrokerError,
+    Complaints,
+    made,
+    options,
+    reach,
+    refusal,
+)
 from stream.core.layout import TOPICS
 from stream.security import Security
 from stream.wire.murmur2 import murmur2_column
@@ -148,8 +158,7 @@ class Publisher:
             {
                 **options(bootstrap, security),
                 "partitioner": "murmur2_random",  # for records without partition: there are none
-                "enable.idempotence": True,
-                "acks": "all",
+                **IDEMPOTENT,
                 "linger.ms": 2,
                 "batch.size": 1 << 20,
                 "message.max.bytes": RECORD_BYTES_MAX,

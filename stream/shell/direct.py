@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from stream.connection import IDEMPOTENT
 from stream.flow.stops import DeliveryError
 from stream.shell.producer import Headers, ProducerConfig, produce_all
 
@@ -28,6 +29,7 @@ class DirectProducer:
         self._producer = Producer(
             {
                 **config.librdkafka(),
+                **IDEMPOTENT,
                 # A report per record would cost more than the record.
                 "delivery.report.only.error": True,
                 "on_delivery": self._on_failed,

@@ -8,7 +8,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from stream.connection import OPEN, BrokerError, Complaints, made, options
+from stream.connection import IDEMPOTENT, OPEN, BrokerError, Complaints, made, options
 from stream.security import Security
 from stream.shell.reader import quiet_logger
 
@@ -29,7 +29,7 @@ class Republisher:
             Producer,
             {
                 **options(bootstrap, security),
-                "enable.idempotence": True,
+                **IDEMPOTENT,
                 "partitioner": "murmur2_random",
                 "message.max.bytes": RECORD_BYTES_MAX,
                 "message.timeout.ms": int(DELIVERY_S * 1000),

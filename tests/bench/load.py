@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from confluent_kafka import Producer
 
+from stream.connection import IDEMPOTENT
 from stream.core.layout import TOPICS
 from tests.bench.card import EVENT_BYTES, Card
 
@@ -180,8 +181,7 @@ class Sender:
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap,
-                "acks": "all",
-                "enable.idempotence": True,  # keeps the order, whatever is retried
+                **IDEMPOTENT,
                 "linger.ms": 20,
                 "batch.size": 1 << 18,
                 "queue.buffering.max.messages": QUEUE_MESSAGES,
