@@ -110,19 +110,26 @@ class TopicAdmin:
     def find(self) -> dict[str, Found]:
         """Describe those of our topics that exist, by their name on the broker."""
         cluster = self._admin.list_topics(timeout=REQUEST_S)
-        names = list(self.partitions())
-        if not names:
+        ours = [self._settings.topic(topic.name) for topic in TABLE]
+        resources = [ConfigResource(ResourceType.TOPIC, n) for n in ours if n in cluster.topics]
+        if not resources:
             return {}
-        resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
         answers = self._admin.describe_configs(resources, request_timeout=REQUEST_S)
-        configs = {resource.name: self._done(future) for resource, future in answers.items()}
+        configs = {}
+        for resource, future in answers.items():
+            try:
+                configs[resource.name] = future.result()
+            except KafkaException as error:
+                # Another broker answers than the one that listed: a new topic gets there later.
+                if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise self._failed(error) from error
         found = {}
-        for name in names:
+        for name, entries in configs.items():
             partitions = cluster.topics[name].partitions
             found[name] = Found(
                 partitions=len(partitions),
                 replication=min(len(part.replicas) for part in partitions.values()),
-                configs={key: entry.value for key, entry in configs[name].items()},
+                configs={key: entry.value for key, entry in entries.items()},
             )
         return found
 
