@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stream.audit.run import Names, Report, audit
+from stream.audit.run import Names, Report, audit, wait_settled
 from stream.local.publish import Pace, Publisher, run_paced
 from stream.local.shop import Shop
 from stream.served.log import names_of
@@ -28,6 +28,7 @@ from stream.wire.topics import INPUTS
 
 FORECART = [sys.executable, "-c", "from stream.cli import main; main()"]
 DEADLINE_S = 90.0
+LOOK_S = 5.0  # for events in flight, until workers are looked at again
 
 
 class WorkerProcess:
@@ -163,15 +164,16 @@ class Deployment:
         """Audit once nothing is in flight."""
         deadline = time.monotonic() + DEADLINE_S
         while True:
-            report = self.audit(repeats=repeats)
-            total = sum(sum(row.values()) for row in report.counts.values())
-            if total == events and report.total("in_flight") == 0:
-                return report
+            with Reader(self.settings.broker) as log:
+                if wait_settled(log, self.names, LOOK_S):
+                    report = audit(log, self.names, repeats=repeats)
+                    total = sum(sum(row.values()) for row in report.counts.values())
+                    if total == events and report.total("in_flight") == 0:
+                        return report
             running = [w for w in self.workers.values() if w.process and w.process.poll() is None]
             said = "".join(worker.said()[-3000:] for worker in self.workers.values())
             assert running, said
-            assert time.monotonic() < deadline, report.summary() + said
-            time.sleep(0.5)
+            assert time.monotonic() < deadline, self.audit(repeats=repeats).summary() + said
 
     def committed(self) -> int:
         """Predictions that can be read."""

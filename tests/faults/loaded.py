@@ -16,8 +16,8 @@ from tests.faults.load import Load
 from tests.faults.replay import differences
 from tests.kafka_tools import produce
 
-RATE: Final = 2_000
-USERS: Final = 3_000
+RATE: Final = 800
+USERS: Final = 1_500
 _ADMIN_S: Final = 20.0
 
 

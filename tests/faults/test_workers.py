@@ -121,7 +121,7 @@ def test_one_worker_three_workers_one_worker(loaded_here: Make) -> None:
 
 def test_a_rolling_restart_moves_nothing(loaded_here: Make) -> None:
     """Each of three comes back within its session: the others see no rebalance."""
-    loaded = loaded_here(session_timeout_s=45.0)
+    loaded = loaded_here(session_timeout_s=120.0, rebalance_timeout_s=180.0)
     workers = [loaded.deployment.start(instance=instance) for instance in range(3)]
     loaded.wait_owned(0, 1, 2)
     loaded.load.on()
@@ -132,7 +132,9 @@ def test_a_rolling_restart_moves_nothing(loaded_here: Make) -> None:
         before = [other.metric("forecart_rebalances_total") for other in others]
         assert worker.kill(signal.SIGTERM) == 0
         worker.start()
-        until(lambda worker=worker, owned=owned: worker.owned() == owned, f"{owned} taken again")
+        until(
+            lambda worker=worker, owned=owned: worker.owned() == owned, f"{owned} taken again", 150
+        )
         loaded.wait_predictions()
         assert [other.metric("forecart_rebalances_total") for other in others] == before
     loaded.check()
@@ -205,8 +207,12 @@ def test_a_standby_is_promoted(loaded_here: Make) -> None:
     loaded.wait_owned(0, 1)
     loaded.load.on()
     loaded.wait_predictions()
-    erased = loaded.erase(50)
-    loaded.wait_erased(erased)
+    loaded.deployment.settled(
+        loaded.load.off()
+    )  # who comes back in the same commit is no tombstone
+    loaded.wait_erased(loaded.erase(50))
+    loaded.load.on()
+    loaded.wait_predictions()
     lost = second.owned()
     second.kill()
     until(lambda: _agree(loaded, lost), "header and group that say the same")
