@@ -42,6 +42,9 @@ def command(folder: Path, out: Path, refresh_steps: int, seed: int) -> None:
         raise click.ClickException(str(error)) from error
     except ValueError as error:
         raise click.ClickException(f"{folder}: {error}") from error
+    if not found:
+        why = "; ".join(f"{question}: {why}" for question, why in learning.left_out.items())
+        raise click.ClickException(f"{folder}: nothing can be asked. {why}")
     blocks: list[Block] = [Heading("Which features matter", 1)]
     blocks += [block for selection in found for block in selection_blocks(selection)]
     said = [f"{question} is left out: {why}." for question, why in learning.left_out.items()]

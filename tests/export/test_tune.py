@@ -12,6 +12,7 @@ pytest.importorskip("optuna", reason="searches need the export extra")
 
 from export.__main__ import group
 from export.dataset.folder import Dataset
+from export.evaluation import questions
 from export.evaluation.runs import Settings
 from export.models.contract import NEXT_ITEM, PURCHASE
 from export.tuning.learning import Learning, learning_of
@@ -192,3 +193,14 @@ def test_features_are_reported(dataset: Dataset, tmp_path: Path) -> None:
     assert "Features for next_action" in text
     assert "Features for purchase" in text
     assert "test is not read" in text
+
+
+def test_features_of_too_few_users_are_refused(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(questions, "USERS_MIN", 10_000)
+    words = ["tune", "features", "--dataset", str(dataset.folder), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(group, [*words, "--refresh-steps", "4"])
+    assert done.exit_code == 1
+    assert "nothing can be asked. next_action: validation: " in done.output
+    assert not (tmp_path / "out").exists()
