@@ -4,10 +4,11 @@ import html
 import math
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from deploy.dashboards.ask import Point, Series
-from deploy.dashboards.units import on_axis
+from deploy.dashboards.units import on_axis, step_of
 
 COLORS: Final = ("#1f78b4", "#e67e22", "#2e9e4f", "#c0392b", "#8e44ad", "#16a085", "#b7950b",
                  "#7f8c8d", "#d35490", "#34495e")  # fmt: skip
@@ -44,7 +45,7 @@ def lines(
     def y(value: float) -> float:
         return bottom - tall * (min(max(value, low), high) - low) / (high - low)
 
-    parts = [_axes(frame, [(y(v), on_axis(v, unit)) for v in _ticks(low, high)])]
+    parts = [_axes(frame, [(y(v), on_axis(v, unit)) for v in _ticks(low, high, unit)])]
     for level, color in limits:
         if low < level < high:
             at = y(level)
@@ -55,14 +56,17 @@ def lines(
     floor: dict[float, float] = {}
     for index, (_, points) in enumerate(drawn):
         color = COLORS[index % len(COLORS)]
-        path = " ".join(f"{frame.x(t):.1f},{y(v):.1f}" for t, v in points)
-        if stacked and points:
-            back = [f"{frame.x(t):.1f},{y(floor.get(t, low)):.1f}" for t, _ in reversed(points)]
+        for piece in _pieces(points):
+            path = " ".join(f"{frame.x(t):.1f},{y(v):.1f}" for t, v in piece)
+            if stacked:
+                back = [f"{frame.x(t):.1f},{y(floor.get(t, low)):.1f}" for t, _ in reversed(piece)]
+                parts.append(
+                    f'<polygon points="{path} {" ".join(back)}" fill="{color}" fill-opacity=".3"/>'
+                )
             parts.append(
-                f'<polygon points="{path} {" ".join(back)}" fill="{color}" fill-opacity=".3"/>'
+                f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.6"/>'
             )
-            floor |= dict(points)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.6"/>')
+        floor |= dict(points)
     return _svg(frame, parts)
 
 
@@ -118,6 +122,19 @@ def _finite(points: Sequence[Point]) -> list[Point]:
     return [(t, v) for t, v in points if math.isfinite(v)]
 
 
+def _pieces(points: list[Point]) -> list[list[Point]]:
+    """Cut a line where it has no points: nothing was measured there."""
+    if len(points) < 2:
+        return [points] if points else []
+    gap = 1.5 * min(b[0] - a[0] for a, b in pairwise(points))
+    pieces = [[points[0]]]
+    for before, point in pairwise(points):
+        if point[0] - before[0] > gap:
+            pieces.append([])
+        pieces[-1].append(point)
+    return pieces
+
+
 def _stack(drawn: Sequence[tuple[str, list[Point]]]) -> list[tuple[str, list[Point]]]:
     below: dict[float, float] = {}
     found = []
@@ -134,9 +151,10 @@ def _range(values: Sequence[float], low: float | None, high: float | None) -> tu
     return least, most * 1.05 if most > least else least + 1.0
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def _ticks(low: float, high: float, unit: str) -> list[float]:
+    whole = step_of(high, unit)
     rough = (high - low) / 4
-    size = 10 ** math.floor(math.log10(rough))
+    size = whole * 10 ** math.floor(math.log10(rough / whole))
     step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= rough)
     first = math.ceil(low / step)
     return [step * number for number in range(first, math.floor(high / step) + 1)]
@@ -149,9 +167,10 @@ def _axes(frame: Frame, ticks: Sequence[tuple[float, str]]) -> str:
             f'<line x1="{LEFT}" x2="{frame.width - 6}" y1="{at:.1f}" y2="{at:.1f}" class="g"/>'
             f'<text x="{LEFT - 5}" y="{at + 4:.1f}" text-anchor="end">{html.escape(text)}</text>'
         )
-    for fifth in range(6):
-        at = frame.start + (frame.end - frame.start) * fifth / 5
-        anchor = "end" if fifth == 5 else "middle" if fifth else "start"
+    times = 5 if frame.width > 400 else 3
+    for number in range(times + 1):
+        at = frame.start + (frame.end - frame.start) * number / times
+        anchor = "end" if number == times else "middle" if number else "start"
         clock = time.strftime("%H:%M:%S", time.gmtime(at))
         parts.append(
             f'<text x="{frame.x(at):.1f}" y="{frame.height - 2}" text-anchor="{anchor}">'

@@ -191,7 +191,7 @@ GPU: Final = Row(
             "`forecart_gpu_utilization_ratio`: share of moments in which a kernel ran.",
             (Query(f"max by (instance, gpu) (forecart_gpu_utilization_ratio{{{WORKERS}}})",
                    "{{instance}} GPU {{gpu}}"),),
-            unit="percentunit", maximum=1, no_value="no GPU in use",
+            unit="percentunit", maximum=1, height=6, no_value="no GPU in use",
         ),
         Panel(
             "GPU memory",
@@ -202,28 +202,28 @@ GPU: Final = Row(
                 Query(f"max by (instance, gpu) (forecart_gpu_memory_total_bytes{{{WORKERS}}})",
                       "{{instance}} GPU {{gpu}} of"),
             ),
-            unit="bytes", no_value="no GPU in use",
+            unit="bytes", height=6, no_value="no GPU in use",
         ),
         Panel(
             "GPU power",
             "`forecart_gpu_power_watts`.",
             (Query(f"max by (instance, gpu) (forecart_gpu_power_watts{{{WORKERS}}})",
                    "{{instance}} GPU {{gpu}}"),),
-            unit="watt", no_value="no GPU in use",
+            unit="watt", height=6, no_value="no GPU in use",
         ),
         Panel(
             "Switches from CUDA to the CPU",
             "`forecart_provider_fallbacks_total`, in an hour. Runbook ScoringOnCpu.",
             (Query(f"sum by (instance) (increase(forecart_provider_fallbacks_total{{{WORKERS}}}"
                    "[1h]))", "{{instance}}"),),
-            steps=((None, GREEN), (1, RED)), no_value="no worker",
+            width=12, height=6, steps=((None, GREEN), (1, RED)), no_value="no worker",
         ),
         Panel(
             "Failed calls by reason",
             "`forecart_inference_failures_total`: `cuda` was scored again on the CPU, `other` ended"
             " the worker (code 23).",
             (Query(per_second("inference_failures_total", "reason"), "{{reason}}"),),
-            unit="cps", no_value="no worker",
+            unit="cps", width=12, height=6, no_value="no worker",
         ),
     ),
 )  # fmt: skip

@@ -133,14 +133,14 @@ GROUP: Final = Row(
             " runbook PartitionsUnowned.",
             (Query(f"sum by (instance) (forecart_assigned_partitions{{{WORKERS}}})",
                    "{{instance}}"),),
-            width=6, stacked=True, no_value="no worker",
+            width=5, stacked=True, no_value="no worker",
         ),
         Panel(
             "Rebalances in 15 minutes",
             "`forecart_rebalances_total` by worker. Runbook RebalanceStorm from 4.",
             (Query(f"sum by (instance) (increase(forecart_rebalances_total{{{WORKERS}}}[15m]))",
                    "{{instance}}"),),
-            width=6, steps=((None, GREEN), (4, RED)), no_value="no worker",
+            width=5, steps=((None, GREEN), (4, RED)), no_value="no worker",
         ),
         Panel(
             "Records to restore",
@@ -148,7 +148,7 @@ GROUP: Final = Row(
             " Must fall. Runbook RecoveryStuck.",
             (Query(f"sum by (instance) (forecart_recovery_remaining_records{{{WORKERS}}})",
                    "{{instance}}"),),
-            width=6, no_value="no worker",
+            width=5, no_value="no worker",
         ),
         Panel(
             "Time without rows at a rebalance or restore",
@@ -162,13 +162,13 @@ GROUP: Final = Row(
                       f" / (sum(forecart_recovery_duration_seconds_count{{{WORKERS}}}) > 0)",
                       "restore"),
             ),
-            unit="s", width=6, no_value="none yet",
+            unit="s", width=5, no_value="none yet",
         ),
         Panel(
             "Records restored",
             "Changelog records read: `forecart_recovery_records_total`.",
             (Query(per_second("recovery_records_total", "instance"), "{{instance}}"),),
-            unit="cps", width=6, no_value="no worker",
+            unit="cps", width=4, no_value="no worker",
         ),
     ),
 )  # fmt: skip
@@ -180,28 +180,28 @@ PROCESS: Final = Row(
             "State in memory",
             "`forecart_state_bytes`. What `users_max` allows is the most it becomes.",
             (Query(f"sum by (instance) (forecart_state_bytes{{{WORKERS}}})", "{{instance}}"),),
-            unit="bytes", width=6, stacked=True, no_value="no worker",
+            unit="bytes", width=5, stacked=True, no_value="no worker",
         ),
         Panel(
             "Users dropped",
             "`forecart_state_evictions_total` by reason. `capacity`: `users_max` is too small."
             " Runbook UsersEvicted.",
             (Query(per_second("state_evictions_total", "reason"), "{{reason}}"),),
-            unit="cps", width=6, no_value="no worker",
+            unit="cps", width=5, no_value="no worker",
         ),
         Panel(
             "CPU",
             "Cores in use: `process_cpu_seconds_total`.",
             (Query(f"sum by (instance) (rate(process_cpu_seconds_total{{{WORKERS}}}"
                    "[$__rate_interval]))", "{{instance}}"),),
-            width=6, no_value="no worker",
+            width=5, no_value="no worker",
         ),
         Panel(
             "Memory",
             "`process_resident_memory_bytes`.",
             (Query(f"sum by (instance) (process_resident_memory_bytes{{{WORKERS}}})",
                    "{{instance}}"),),
-            unit="bytes", width=6, no_value="no worker",
+            unit="bytes", width=5, no_value="no worker",
         ),
         Panel(
             "Event loop wakes late by",
@@ -209,7 +209,7 @@ PROCESS: Final = Row(
             " group gives partitions away.",
             (Query(f"max by (instance) (forecart_event_loop_lag_seconds{{{WORKERS}}})",
                    "{{instance}}"),),
-            unit="s", width=6, steps=((None, GREEN), (1, RED)), no_value="no worker",
+            unit="s", width=4, steps=((None, GREEN), (1, RED)), no_value="no worker",
         ),
     ),
 )  # fmt: skip

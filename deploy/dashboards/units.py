@@ -24,10 +24,19 @@ def shown(value: float, unit: str, decimals: int | None = None) -> str:
         return f"{value * 100:.{1 if decimals is None else decimals}f} %"
     if value == 0:
         return "0" + SUFFIX.get(unit, "")
-    steps = {"s": SECONDS, "bytes": BYTES, "Bps": BYTES}.get(unit, THOUSANDS)
-    size, name = next((step for step in steps if abs(value) >= step[0]), steps[-1])
+    size, name = _step(value, unit)
     space = " " if name and unit in {"s", "bytes", "Bps"} else ""
     return f"{_three(value / size)}{space}{name}{SUFFIX.get(unit, '')}"
+
+
+def step_of(value: float, unit: str) -> float:
+    """Give what a value is counted in: seconds or minutes, bytes or MiB, one or thousands."""
+    return _step(value, unit)[0]
+
+
+def _step(value: float, unit: str) -> tuple[float, str]:
+    steps = {"s": SECONDS, "bytes": BYTES, "Bps": BYTES}.get(unit, THOUSANDS)
+    return next((step for step in steps if abs(value) >= step[0]), steps[-1])
 
 
 def _three(value: float) -> str:

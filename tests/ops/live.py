@@ -48,9 +48,12 @@ class Live:
             text: str = answer.read().decode()
             return text
 
-    def stop(self) -> None:
+    def stop_load(self) -> None:
         self._stop.set()
         if self._load.is_alive():
             self._load.join(30)
+
+    def stop(self) -> None:
+        self.stop_load()
         self.watching.stop()
         self.deployment.stop()

@@ -98,6 +98,13 @@ class TestLive:
         done = run("promtool", "check", "metrics", given=live.metrics())
         assert done.returncode == 0, done.stdout + done.stderr
 
+    def test_when_nothing_comes_nothing_waits(self, live):
+        """Last of these: it ends the load. A lag that stays would be a stalled consumer's."""
+        live.stop_load()
+        asked = live.watching.asked
+        for name in ("forecart_consumer_lag_records", "forecart_events_in_flight"):
+            until(lambda name=name: shows(asked, f"sum({name}) == 0"), name, 60)
+
 
 @pytest.fixture(scope="module")
 def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Watching, float]]:
