@@ -13,11 +13,16 @@ PACKAGES = {
 }
 
 
+def lacking(name: str) -> str:
+    """Say that a program is not installed, and what would bring it; "": it is."""
+    return "" if shutil.which(name) else f"{name} is not installed: {PACKAGES[name]}"
+
+
 def program(name: str) -> str:
     """Give the path of a program, or skip."""
     found = shutil.which(name)
     if found is None:
-        pytest.skip(f"{name} is not installed: {PACKAGES[name]}")
+        pytest.skip(lacking(name))
     return found
 
 

@@ -22,7 +22,7 @@ from deploy.dashboards.preview import FOLDER, Preview
 from export.bundles.bench_bundle import bench_bundle
 from stream.local.kafka import EmbeddedKafka
 from tests.deployment import FORECART, environ_of
-from tests.ops.installed import program
+from tests.ops.installed import lacking, program
 from tests.ops.live import Live
 
 PICTURES: Final = Path(__file__).parents[2] / "docs" / "pictures"
@@ -77,6 +77,10 @@ def watch(live: Live, folder: Path, seconds: float) -> None:
 def main(arguments: list[str]) -> int:
     """Write the pictures. Returns the exit status."""
     logging.basicConfig(level="INFO", format="%(message)s")
+    missing = [text for name in ("prometheus", "chromium") if (text := lacking(name))]
+    if missing:
+        log.error("%s", "; ".join(missing))
+        return 1
     seconds = 60 * float(arguments[0]) if arguments else 300.0
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="forecart-pictures-") as name:
