@@ -13,7 +13,7 @@ BROKER := kafka and not model and not operations and not long
 MODEL := model and not operations and not long
 OPERATIONS := operations and not long
 
-.PHONY: help setup demo test lint bench parity kill faults clean stage-units stage-broker stage-model stage-operations test-ops pictures format
+.PHONY: help setup demo test lint bench parity kill faults fuzz soak clean stage-units stage-broker stage-model stage-operations test-ops pictures format
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -63,6 +63,12 @@ parity: .venv/.forecart-full ## Kill a worker half-way; recompute every digest a
 
 kill: .venv/.forecart-full ## Kill a worker under load RUNS times (50), each run audited; goes on where it ended
 	@exec $(BIN)/python -m tests.faults.kill --runs $(or $(RUNS),50)
+
+fuzz: .venv/.forecart-full ## Hostile input: INPUTS events (10,000,000) and shares of the rest; goes on where it ended
+	@exec $(BIN)/python -m tests.fuzz.run --inputs $(or $(INPUTS),10000000) $(ARGS)
+
+soak: .venv/.forecart-full ## Users come and go for MINUTES (60) on a real broker: memory and cost stay
+	@exec $(BIN)/python -m tests.bounds.soak --minutes $(or $(MINUTES),60) $(ARGS)
 
 faults: .venv/.forecart-full ## Halt, kill and restart workers and brokers under load (minutes; ARGS=...)
 	@exec $(BIN)/pytest -s -m long tests/faults $(ARGS)

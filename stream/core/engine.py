@@ -252,8 +252,16 @@ class Engine:
         self._forgotten.restore(name, time_ms)
 
     def finish_restore(self, clock: Records) -> None:
-        """Take over the clocks and rebuild what is derived: order of activity, time index."""
+        """Take over the clocks and rebuild what is derived: order of activity, time index.
+
+        Raises ValueError where a user is ahead of the clocks.
+        """
         state = self.state
+        last = int(state.users["seq_last"][state.users["epoch"] != 0].max(initial=0))
+        if last > clock["seq"]:
+            raise ValueError(
+                f"partition {self.partition}: a user of partition_seq {last} after {clock['seq']}"
+            )
         for name in ("seq", "watermark_ms", "shop_ms", "bucket", "witness_epoch", "witness_ms"):
             state.clock[name] = clock[name]
         state.clock["witness_count"] = clock["witness_count"]

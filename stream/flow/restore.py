@@ -60,7 +60,10 @@ class Engines:
             if header.bucket_ms != self._config.bucket_ms:
                 # The setting was changed: the bucket that is open is another one.
                 clock["bucket"] = header.shop_ms // self._config.bucket_ms
-            engine.finish_restore(clock)
+            try:
+                engine.finish_restore(clock)
+            except ValueError as error:
+                raise RestoreError(f"changelog of partition {partition}: {error}") from error
             if engine.users_count != header.users_count:
                 raise RestoreError(
                     f"changelog of partition {partition}: {engine.users_count} users, its header"

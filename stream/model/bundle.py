@@ -5,6 +5,8 @@ runs the graphs. A bundle that does not fit is refused with BundleError, one lin
 """
 
 import io
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,9 +14,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from stream.core.layout import STEP
+from stream.core.layout import ACTIONS, EVENT_TYPES, STEP
 from stream.model.manifest import (
     MANIFEST,
+    MANIFEST_BYTES_MAX,
     BundleError,
     Manifest,
     iso_days,
@@ -43,6 +46,12 @@ GOLDEN_FORM: Final = {
     "hazard": (np.dtype(np.float32), 2),  # (G, 8)
     "item_scores": (np.dtype(np.float32), 2),  # (G, K) of the best items, descending
 }
+GOLDEN_BYTES_MAX: Final = 64 << 20  # of all arrays together
+# What zipfile and numpy raise on bytes that are no such file, or one that tells untrue sizes.
+_NO_ARRAYS: Final = (
+    OSError, ValueError, EOFError, KeyError, MemoryError, RuntimeError, SyntaxError, TypeError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +101,8 @@ def load_bundle(folder: Path | str | None = None, window_steps: int | None = Non
 
 def _load(path: Path, window_steps: int | None) -> Bundle:
     try:
-        data = (path / MANIFEST).read_bytes()
+        with (path / MANIFEST).open("rb") as file:
+            data = file.read(MANIFEST_BYTES_MAX + 1)
     except OSError as error:
         raise BundleError(f"{MANIFEST}: {error.strerror}") from error
     manifest = read_manifest(data)
@@ -143,16 +153,26 @@ def table_rows(vocabulary: Vocabulary) -> dict[str, int]:
 
 def _read_golden(data: bytes) -> dict[str, npt.NDArray[Any]]:
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            golden = {name: file[name] for name in file.files}
-    except (OSError, ValueError) as error:
-        raise BundleError(f"golden.npz: {error}") from error
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        golden: dict[str, npt.NDArray[Any]] = {}
+        if size <= GOLDEN_BYTES_MAX:
+            with np.load(io.BytesIO(data), allow_pickle=False) as file:
+                golden = {name: file[name] for name in file.files}
+    except _NO_ARRAYS as error:
+        raise BundleError(f"golden.npz: {' '.join(str(error).split())[:200]}") from error
+    if size > GOLDEN_BYTES_MAX:
+        raise BundleError(f"golden.npz: {size} bytes inflated, at most {GOLDEN_BYTES_MAX}")
+    rows = len(golden["steps"]) if np.ndim(golden.get("steps")) else 0
+    if not rows:
+        raise BundleError("golden.npz: no rows of steps")
     for name, (dtype, dimensions) in GOLDEN_FORM.items():
         array = golden.get(name)
         if array is None:
             raise BundleError(f"golden.npz: {name} is missing")
-        if array.dtype != dtype or array.ndim != dimensions or len(array) != len(golden["steps"]):
+        if array.dtype != dtype or array.ndim != dimensions or len(array) != rows:
             raise BundleError(f"golden.npz: {name} is {array.dtype} {array.shape}")
-    if len(golden["steps"]) == 0:
-        raise BundleError("golden.npz: no rows")
+    steps = golden["steps"]
+    if (steps["event_type"] >= len(EVENT_TYPES)).any() or (steps["action"] >= len(ACTIONS)).any():
+        raise BundleError("golden.npz: a step of no known type or action")
     return golden

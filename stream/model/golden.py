@@ -21,6 +21,7 @@ from stream.model.step_features import encode_steps
 def check_golden(bundle: Bundle, graphs: Graphs) -> float:
     """Run the batch; return the largest difference. Raises BundleError above the tolerance."""
     golden = bundle.golden
+    _check_widths(bundle)
     order = np.arange(len(golden["steps"]), dtype=np.int32)
     encoded = encode_steps(bundle.tables, golden["steps"], golden["gap_ms"], order)
     for name, array in encoded._asdict().items():
@@ -42,6 +43,19 @@ def check_golden(bundle: Bundle, graphs: Graphs) -> float:
             )
         largest = max(largest, difference)
     return max(largest, _check_window(bundle, graphs))
+
+
+def _check_widths(bundle: Bundle) -> None:
+    """Refuse arrays that the graphs, or the encoding beside them, would not take."""
+    shapes = bundle.manifest.shapes
+    widths = {
+        "side_id": shapes.side, "dense": shapes.dense, "state": shapes.state,
+        "state_next": shapes.state, "head": shapes.head, "context": shapes.context,
+    }  # fmt: skip
+    for name, width in widths.items():
+        shape = bundle.golden[name].shape
+        if shape[1] != width:
+            raise BundleError(f"golden batch: {name} is {shape}, the manifest says {width} wide")
 
 
 def _check_window(bundle: Bundle, graphs: Graphs) -> float:

@@ -26,6 +26,7 @@ FORMAT: Final = 2
 MANIFEST: Final = "manifest.json"
 FILES: Final = ("steps.onnx", "heads.onnx", "items.onnx", "vocabulary.json", "golden.npz")
 FILE_BYTES_MAX: Final = 1 << 30
+MANIFEST_BYTES_MAX: Final = 1 << 20
 DAY_MS: Final = 86_400_000
 
 
@@ -94,9 +95,11 @@ def feature_schema() -> str:
 
 def read_manifest(data: bytes) -> Manifest:
     """Decode and check a manifest. Raises BundleError."""
+    if len(data) > MANIFEST_BYTES_MAX:
+        raise BundleError(f"manifest: more than {MANIFEST_BYTES_MAX} bytes")
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:  # DecodeError, UnicodeDecodeError: ValueErrors
         raise BundleError(f"manifest: {error}") from error
     _check(manifest)
     return manifest
@@ -107,12 +110,16 @@ def read_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     contents: dict[str, bytes] = {}
     for name in FILES:
         expected = manifest.files[name]
+        if not 0 <= expected.size_bytes <= FILE_BYTES_MAX:
+            raise BundleError(f"{name}: {expected.size_bytes} bytes, at most {FILE_BYTES_MAX}")
         try:
-            data = (folder / name).read_bytes()
+            with (folder / name).open("rb") as file:
+                data = file.read(expected.size_bytes + 1)
         except OSError as error:
             raise BundleError(f"{name}: {error.strerror}") from error
         if len(data) != expected.size_bytes:
-            raise BundleError(f"{name}: {len(data)} bytes, manifest says {expected.size_bytes}")
+            size = (folder / name).stat().st_size
+            raise BundleError(f"{name}: {size} bytes, manifest says {expected.size_bytes}")
         digest = hashlib.sha256(data).hexdigest()
         if digest != expected.sha256:
             raise BundleError(

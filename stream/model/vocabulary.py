@@ -20,6 +20,7 @@ import xxhash
 from stream.model.lookup import HashMap, hash_map
 from stream.model.manifest import BundleError
 
+ROWS_MAX: Final = 1 << 24  # of a table's part
 CONTEXT_FIELDS: Final = ("channels", "devices", "regions")  # columns of Plan.context
 _CONTEXT_SHIFT: Final = 32
 
@@ -106,7 +107,7 @@ def read_vocabulary(data: bytes) -> Vocabulary:
     """Decode a vocabulary file. Raises BundleError."""
     try:
         texts = msgspec.json.decode(data, type=Texts)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:  # DecodeError, UnicodeDecodeError: ValueErrors
         raise BundleError(f"vocabulary: {error}") from error
     return Vocabulary(texts, hashlib.sha256(data).hexdigest())
 
@@ -136,12 +137,13 @@ def _contexts(texts: Texts) -> list[tuple[int, int]]:
 def _check(texts: Texts) -> None:
     rules = (
         (len(texts.items) >= 1, "no items"),
-        (texts.unknown_items >= 1, f"unknown_items={texts.unknown_items} must be at least 1"),
-        (
-            texts.unknown_categories >= 1,
-            f"unknown_categories={texts.unknown_categories} must be at least 1",
+        *(
+            (
+                1 <= getattr(texts, name) <= ROWS_MAX,
+                f"{name}={getattr(texts, name)} must be at least 1 and at most {ROWS_MAX}",
+            )
+            for name in ("unknown_items", "unknown_categories", "token_buckets")
         ),
-        (texts.token_buckets >= 1, f"token_buckets={texts.token_buckets} must be at least 1"),
         (
             all(1 <= index <= len(texts.items) for index in texts.popular),
             f"popular items must be 1 to {len(texts.items)}",

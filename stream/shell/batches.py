@@ -13,6 +13,7 @@ import cramjam
 import numpy as np
 import numpy.typing as npt
 from aiokafka.consumer import fetcher as aiokafka_fetcher
+from aiokafka.errors import CorruptRecordException
 from aiokafka.record._crecords.default_records import DefaultRecordBatch
 from aiokafka.record._crecords.memory_records import MemoryRecords
 
@@ -53,12 +54,17 @@ class KeptRecords:
         return int(self._records.size_in_bytes())
 
     def peek(self) -> "Batch | None":
-        """Show the batch that comes next; None behind the last whole one."""
+        """Show the batch that comes next; None behind the last whole one.
+
+        Raises CorruptRecordException on a length that is none.
+        """
         left = len(self.raw) - self.at
         if left < HEADER.size:
             return None
         _, length = LENGTH_AT.unpack_from(self.raw, self.at)
         size = LENGTH_AT.size + length
+        if size < HEADER.size:
+            raise CorruptRecordException(f"a record batch of {size} bytes")
         if size > left:
             return None  # cut by the fetch limit: the next fetch brings it whole
         view = memoryview(self.raw)[self.at : self.at + size]

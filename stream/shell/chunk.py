@@ -6,6 +6,7 @@ control batches, a first batch that starts before the position), per batch. `off
 construction; records are read only when somebody asks.
 """
 
+import struct
 import time
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -18,6 +19,7 @@ from stream.shell.batches import Batch, KeptRecords, Scratch
 from stream.wire.records import RecordColumns, joined, read_batch, unreadable
 
 MAGIC_MIN: Final = 2  # Kafka 4 has no older format
+OFFSET_MAX: Final = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,27 +28,30 @@ class ChunkLimits:
 
     plain_bytes_max: int = 8 << 20  # a chunk ends before the batch that would take it past this
     batch_bytes_max: int = 64 << 20  # a batch that inflates to more is not read
+    offsets_max: int = 65_536  # that it covers; a batch of more, which may be small, is cut
 
     def __post_init__(self) -> None:
-        if not 0 < self.plain_bytes_max <= self.batch_bytes_max:
-            raise ValueError(f"0 < plain_bytes_max <= batch_bytes_max: {self}")
+        if not 0 < self.plain_bytes_max <= self.batch_bytes_max or self.offsets_max < 1:
+            raise ValueError(f"0 < plain_bytes_max <= batch_bytes_max, 0 < offsets_max: {self}")
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """A batch whose records cannot be read: their offsets and a time."""
 
-    base_offset: int
-    next_offset: int
+    offset_first: int
+    offset_stop: int
     timestamp_ms: int
 
 
 class Plain(NamedTuple):
-    """A batch, inflated, and the offsets that it covers."""
+    """A batch, inflated, the offsets that it covers, and those of them that are wanted."""
 
     plain: bytes
     base_offset: int
     next_offset: int
+    offset_first: int
+    offset_stop: int
 
 
 class FetchedChunk:
@@ -83,29 +88,38 @@ class FetchedChunk:
         """Whether nothing readable is left behind it, as far as its response knew."""
         return 0 <= self.end_offset <= self.offset_next
 
-    def add(self, batch: Batch, plain: bytes | None) -> None:
-        """Append a batch of records; `plain` is None if they cannot be read."""
+    def has_room(self, plain_bytes: int, offset_next: int, limits: ChunkLimits) -> bool:
+        """Whether a batch still fits; one always does."""
+        if not self._parts:
+            return True
+        first = self._parts[0].offset_first  # before it there may be any number without a record
+        return (
+            self.plain_bytes_count + plain_bytes <= limits.plain_bytes_max
+            and offset_next - first <= limits.offsets_max
+        )
+
+    def add(self, batch: Batch, plain: bytes | None, first: int, stop: int) -> None:
+        """Append a batch's records from `first` up to `stop`; `plain` None: they are unreadable."""
         if plain is None:
-            first = max(batch.base_offset, self.offset_first)
-            self.unreadable += batch.next_offset - first
-            self.records_count_max += batch.next_offset - first
-            self._parts.append(Unreadable(first, batch.next_offset, batch.timestamp_ms_max))
+            self.unreadable += stop - first
+            self.records_count_max += stop - first
+            self._parts.append(Unreadable(first, stop, batch.timestamp_ms_max))
         else:
             self.plain_bytes_count += len(plain)
-            self.records_count_max += batch.records_count
-            self._parts.append(Plain(plain, batch.base_offset, batch.next_offset))
+            self.records_count_max += min(batch.records_count, stop - first)
+            self._parts.append(Plain(plain, batch.base_offset, batch.next_offset, first, stop))
         self.timestamp_ms_max = max(self.timestamp_ms_max, batch.timestamp_ms_max)
 
     def records(self) -> RecordColumns:
         """Read it: 0.05 us a record of 200 bytes. See stream.flow.ports.Chunk."""
-        parts = [
-            unreadable(part.base_offset, part.next_offset, part.timestamp_ms)
-            if isinstance(part, Unreadable)
-            else read_batch(part.plain, part.base_offset, part.next_offset)
-            for part in self._parts
-        ]
-        # A fetch may begin inside a batch.
-        return joined(parts).since(self.offset_first)
+        return joined(
+            [
+                unreadable(part.offset_first, part.offset_stop, part.timestamp_ms)
+                if isinstance(part, Unreadable)
+                else read_batch(*part)
+                for part in self._parts
+            ]
+        )
 
 
 def new_scratch(limits: ChunkLimits) -> Scratch:
@@ -117,7 +131,8 @@ def take_chunk(chunk: FetchedChunk, records: Any, limits: ChunkLimits, scratch: 
     """Move batches of aiokafka's PartitionRecords into a chunk; whether it took all there are.
 
     `records.next_fetch_offset` moves with it; the caller tells aiokafka. The chunk has at least
-    one batch if there is any. Raises CorruptRecordException on a wrong checksum.
+    one batch if there is any; of one that covers too many offsets, the next part of it. Raises
+    CorruptRecordException on a wrong checksum and on lengths and offsets that cannot be.
     """
     kept: KeptRecords = records._records
     read_committed = records._isolation_level == READ_COMMITTED
@@ -127,19 +142,22 @@ def take_chunk(chunk: FetchedChunk, records: Any, limits: ChunkLimits, scratch: 
         decoder = batch.decoder()
         if records._check_crcs and not decoder.validate_crc():
             raise CorruptRecordException(f"wrong checksum in {chunk} at {batch.base_offset}")
-        if not _holds_records(records, decoder, read_committed) or (
-            batch.next_offset <= chunk.offset_first
-        ):
-            chunk.bytes_count += len(batch.view)
-        else:
+        if not 0 <= batch.base_offset <= batch.next_offset <= OFFSET_MAX:
+            raise CorruptRecordException(
+                f"offsets {batch.base_offset} to {batch.next_offset - 1} of a batch in {chunk}"
+            )
+        position = records.next_fetch_offset  # a fetch may begin inside a batch
+        if _holds_records(records, decoder, read_committed) and batch.next_offset > position:
+            first = max(batch.base_offset, position)
             plain = batch.plain(scratch)
-            size = 0 if plain is None else len(plain)
-            if chunk.records_count_max and (
-                chunk.plain_bytes_count + size > limits.plain_bytes_max
-            ):
+            if not chunk.has_room(0 if plain is None else len(plain), batch.next_offset, limits):
                 break
-            chunk.bytes_count += len(batch.view)
-            chunk.add(batch, plain)
+            stop = min(batch.next_offset, first + limits.offsets_max)
+            chunk.add(batch, plain, first, stop)
+            if stop < batch.next_offset:
+                records.next_fetch_offset = stop
+                break
+        chunk.bytes_count += len(batch.view)
         kept.skip(batch)
         records.next_fetch_offset = max(records.next_fetch_offset, batch.next_offset)
     chunk.offset_next = records.next_fetch_offset
@@ -150,8 +168,15 @@ def _holds_records(records: Any, decoder: Any, read_committed: bool) -> bool:
     """Tell records from markers and from what an aborted transaction left behind."""
     if read_committed:
         records._consume_aborted_up_to(decoder.base_offset)
-        if decoder.is_control_batch and records._contains_abort_marker(decoder):
+        if decoder.is_control_batch and _is_abort(records, decoder):
             records._aborted_producers.discard(decoder.producer_id)
         if decoder.is_transactional and decoder.producer_id in records._aborted_producers:
             return False
     return not decoder.is_control_batch
+
+
+def _is_abort(records: Any, decoder: Any) -> bool:
+    try:
+        return bool(records._contains_abort_marker(decoder))
+    except (TypeError, ValueError, struct.error) as error:  # aiokafka trusts the marker's key
+        raise CorruptRecordException(f"a control batch without a marker: {error}") from error

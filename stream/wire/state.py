@@ -16,14 +16,18 @@ from stream.core.compiled import compiled
 from stream.core.engine import Engine, Touched
 from stream.core.layout import LAYOUT_VERSION, STEP, USER, Records
 from stream.core.state import CLOCK, WITNESSES
+from stream.wire.state_check import (
+    FIELDS,
+    StateError,
+    check_forgotten,
+    check_header,
+    check_key,
+    wrong_field,
+)
 
 HEADER_KEY = b"\x00header"
 FORGOTTEN_PREFIX = b"\x00forgotten"
 _FIXED_BYTES = 1 + USER.itemsize
-
-
-class StateError(ValueError):
-    """The changelog holds what this version cannot read. The message says what and where."""
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,12 +159,13 @@ def decode_header(value: bytes) -> Header:
     """Read a header. Raises StateError."""
     try:
         header = _header_decoder.decode(value)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:  # DecodeError, UnicodeDecodeError: ValueErrors
         raise StateError(f"header of {len(value)} bytes: {error}") from error
     if header.layout_version != LAYOUT_VERSION:
         raise StateError(
             f"state of layout version {header.layout_version}, this program reads {LAYOUT_VERSION}"
         )
+    check_header(header)
     return header
 
 
@@ -183,8 +188,19 @@ def decode_row(value: bytes) -> tuple[Records, Records]:
 
 
 @compiled
-def _unpack(rows: Records, ends: Records, slots: Records, users: Records, ring: Records) -> None:
-    """Copy rows into users and ring; of more steps than the window holds, the newest."""
+def _unpack(
+    rows: Records,
+    ends: Records,
+    slots: Records,
+    users: Records,
+    ring: Records,
+    user_records: Records,  # users and ring again, as records
+    ring_records: Records,
+) -> tuple[int, int]:
+    """Copy rows into users and ring; of more steps than the window holds, the newest.
+
+    Returns how many rows were taken, and the index into FIELDS of what is wrong in the next one.
+    """
     fixed = users.shape[1]
     window, step_bytes = ring.shape[1], ring.shape[2]
     start = 0
@@ -198,7 +214,11 @@ def _unpack(rows: Records, ends: Records, slots: Records, users: Records, ring: 
         for position in range(kept):
             at = first + (steps - kept + position) * step_bytes
             ring[slot, position] = rows[at : at + step_bytes]
+        wrong = wrong_field(user_records[slot], ring_records[slot])
+        if wrong:
+            return index, wrong
         start = ends[index]
+    return len(slots), 0
 
 
 def restore(engine: Engine, records: Iterable[tuple[bytes, bytes | None]]) -> Header | None:
@@ -217,25 +237,32 @@ def restore(engine: Engine, records: Iterable[tuple[bytes, bytes | None]]) -> He
                 raise StateError("the header was deleted")
             header = decode_header(value)
         elif key.startswith(FORGOTTEN_PREFIX):
+            name = key[len(FORGOTTEN_PREFIX) :]
+            check_forgotten(name, value)
             time_ms = None if value is None else int.from_bytes(value, "little", signed=True)
-            engine.restore_forgotten(key[len(FORGOTTEN_PREFIX) :], time_ms)
+            engine.restore_forgotten(name, time_ms)
         else:
             raise StateError(f"unknown key {key!r} in the changelog")
     for key in [key for key, value in rows.items() if value is None]:
         engine.restore_gone(key)
         del rows[key]
     values = [value for value in rows.values() if value is not None]
-    for value in values:
+    for key, value in zip(rows, values, strict=True):
+        check_key(key)
         _check_row(value)
     if values:
         slots = engine.restore_slots(list(rows))
         state = engine.state
         slots_count, window = state.ring.shape
-        _unpack(
+        taken, wrong = _unpack(
             np.frombuffer(b"".join(values), np.uint8),
             np.cumsum([len(value) for value in values]),
             slots,
             state.users.view(np.uint8).reshape(slots_count, USER.itemsize),
             state.ring.view(np.uint8).reshape(slots_count, window, STEP.itemsize),
+            state.users,
+            state.ring,
         )
+        if wrong:
+            raise StateError(f"state row of {len(values[taken])} bytes: {FIELDS[wrong]} is wrong")
     return header

@@ -1,8 +1,10 @@
 """What a bundle must be: every way in which one can be wrong is refused, in one line."""
 
 import hashlib
+import io
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,9 @@ import pytest
 
 from stream.core.config import EngineConfig
 from stream.core.layout import STEP
+from stream.model import bundle as bundle_module
+from stream.model import manifest as manifest_module
+from stream.model import vocabulary as vocabulary_module
 from stream.model.bundle import Bundle, load_bundle
 from stream.model.golden import check_golden
 from stream.model.graphs import CPU, OrtGraphs
@@ -221,3 +226,80 @@ def test_a_device_that_is_right_step_by_step_only_fails_the_golden_batch(bundle:
     check_golden(bundle, OrtGraphs(bundle.contents, bundle.manifest.shapes, CPU))
     with pytest.raises(BundleError, match="a window at once and step by step"):
         check_golden(bundle, ForgetfulGraphs(bundle.contents, bundle.manifest.shapes, CPU))
+
+
+def golden_arrays(copy: Path) -> dict[str, np.ndarray]:
+    with np.load(copy / "golden.npz") as file:
+        return {name: file[name] for name in file.files}
+
+
+def write_golden(copy: Path, arrays: dict[str, np.ndarray]) -> None:
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    replace_file(copy, "golden.npz", file.getvalue())
+
+
+@pytest.mark.parametrize(("field", "value"), [("event_type", 3), ("action", 6)])
+def test_golden_steps_of_no_known_kind_are_refused(copy: Path, field: str, value: int) -> None:
+    """They would be written outside of an array."""
+    arrays = golden_arrays(copy)
+    arrays["steps"][field][0] = value
+    write_golden(copy, arrays)
+    assert "no known type or action" in refused(copy)
+
+
+@pytest.mark.parametrize("name", ["state", "head", "context", "dense", "side_id", "state_next"])
+def test_golden_arrays_of_another_width_are_refused(
+    copy: Path, graphs: OrtGraphs, name: str
+) -> None:
+    arrays = golden_arrays(copy)
+    arrays[name] = arrays[name][:, :-1]
+    write_golden(copy, arrays)
+    with pytest.raises(BundleError, match=name):
+        check_golden(load_bundle(copy), graphs)
+
+
+@pytest.mark.parametrize("beyond", [-1, 0, 1])
+def test_sizes_have_limits(copy: Path, monkeypatch: pytest.MonkeyPatch, beyond: int) -> None:
+    sizes = {name: (copy / name).stat().st_size for name in (*FILES, "manifest.json")}
+    inflated = sum(info.file_size for info in zipfile.ZipFile(copy / "golden.npz").infolist())
+    rows = load_bundle(copy).vocabulary.texts.token_buckets
+    for module, name, size, said in (
+        (manifest_module, "FILE_BYTES_MAX", max(sizes[name] for name in FILES), "at most"),
+        (manifest_module, "MANIFEST_BYTES_MAX", sizes["manifest.json"], "manifest: "),
+        (bundle_module, "GOLDEN_BYTES_MAX", inflated, "inflated, at most"),
+        (vocabulary_module, "ROWS_MAX", rows, "token_buckets"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, size - beyond)
+            if beyond <= 0:
+                load_bundle(copy)
+            else:
+                assert said in refused(copy)
+
+
+def test_a_golden_file_that_lies_about_its_size_is_refused(copy: Path) -> None:
+    """An array of a petabyte, told in a hundred bytes."""
+    arrays = golden_arrays(copy)
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            np.lib.format.write_array(content, array)
+            told = content.getvalue().replace(b"'shape': (", b"'shape': (90000000000")
+            archive.writestr(f"{name}.npy", told)
+    replace_file(copy, "golden.npz", file.getvalue())
+    assert "golden.npz" in refused(copy)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "vocabulary.json"])
+def test_deep_nesting_and_broken_text_are_refused(copy: Path, name: str) -> None:
+    for data in (b"[" * 100_000, b'{"name": "\xff"}', b'{"name": "\\ud800"}'):
+        if name == "manifest.json":
+            (copy / name).write_bytes(data)
+            refused(copy)
+        else:
+            kept = (copy / "manifest.json").read_bytes()
+            replace_file(copy, name, data)
+            refused(copy)
+            (copy / "manifest.json").write_bytes(kept)

@@ -1,0 +1,1 @@
+"""Hostile input: coverage-guided fuzzing of what reads bytes from outside, and kept failures."""
