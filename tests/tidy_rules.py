@@ -53,7 +53,7 @@ LIBRARIES = {
     "stream.core": {"numpy", "numba"},
     "stream.flow": {"numpy"},
     "stream.wire": {"numpy", "numba", "msgspec", "xxhash"},
-    "stream.model": {"numpy", "numba", "msgspec", "xxhash", "onnxruntime"},
+    "stream.model": {"numpy", "numba", "msgspec", "xxhash", "onnxruntime", "cryptography"},
     "stream.settings": set(),
     "stream.kernel_cache": set(),
 }

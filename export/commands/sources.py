@@ -175,6 +175,7 @@ def _topics(asked: Asked, names: "Names") -> "tuple[EventLog, dict[str, Any]]":
         as_served=asked.as_served,
         event_bytes_max=settings.event_bytes_max,
         skew_ms_max=settings.skew_ms_max,
+        hash_key=settings.hash_key,
     )
     with open_log(bootstrap_of(settings), settings.security) as log:
         return topic_log(log, source, names, asked.forgotten())

@@ -12,12 +12,21 @@ from typing import Any, Final
 import numpy as np
 
 from export.dataset.event_log import EventLog
-from export.dataset.merge_log import ADD_RECORDS_MAX, Integers, LogMerger, Order, merge_order
+from export.dataset.merge_log import (
+    ADD_RECORDS_MAX,
+    Integers,
+    LogMerger,
+    Order,
+    merge_order,
+    without_keys,
+)
 from export.dataset.names import Names
+from stream.core.forgotten import Forgotten
 from stream.core.layout import TOPICS, Records
 from stream.served.log import Log, Record, names_of
 from stream.served.order import read_order
 from stream.wire.decode import Decoder
+from stream.wire.topics import ERASURES
 
 Place = tuple[str, int]  # topic, partition
 
@@ -36,6 +45,7 @@ class TopicSource:
     as_served: bool = False
     event_bytes_max: int = 1 << 20  # limits of the deployment's decoder
     skew_ms_max: int = 86_400_000
+    hash_key: bytes = b""  # of the deployment's erasure receipts; empty: they are not read
 
 
 def topic_log(
@@ -71,7 +81,21 @@ def topic_log(
         # Above 1: what was applied before is gone from the logs, and so from the users' state.
         "partition_seq_first": seq_first,
     }
-    return merger.merged(forgotten=forgotten, order=order), described
+    made = merger.merged(forgotten=forgotten, order=order)
+    return without_keys(made, _erased(log, source, made.users)), described
+
+
+def _erased(log: Log, source: TopicSource, users: Sequence[bytes]) -> list[bytes]:
+    """Name the users who have a receipt: their request may be older than the inputs that are kept.
+
+    1 us a user.
+    """
+    if not source.hash_key:
+        return []
+    ranges = log.ranges([source.topic_prefix + ERASURES])
+    hashes = {record.key for record in log.records(ranges)}
+    name_of = Forgotten(source.hash_key, 1, 0).hash
+    return [key for key in users if name_of(key).hex().encode() in hashes] if hashes else []
 
 
 def topic_ranges(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from stream.commands.model_sign import command as sign
 from stream.commands.options import bootstrap_of, with_settings
 from stream.commands.terminal import harmless, moment, write_table
 from stream.settings import Settings
@@ -35,6 +36,9 @@ def command() -> None:
 
     Example: forecart model show
     """
+
+
+command.add_command(sign)
 
 
 @command.command()
@@ -202,7 +206,8 @@ def _open(folder: Path, settings: Settings) -> "tuple[Bundle, OnnxScorer]":
     from stream.model.providers import open_graphs
     from stream.model.scorer import OnnxScorer
 
-    bundle = _in_line(load_bundle, folder, settings.window_steps)
+    key_file = settings.bundle_public_key_file
+    bundle = _in_line(load_bundle, folder, settings.window_steps, key_file)
     graphs = _in_line(partial(open_graphs, bundle, "cpu"))
     return bundle, OnnxScorer(bundle, graphs, ITEMS_TOP)
 

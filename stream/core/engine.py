@@ -277,6 +277,11 @@ class Engine:
     # -- inside
 
     @property
+    def forgotten(self) -> Forgotten:
+        """Who is to find nothing: to look at, not to change."""
+        return self._forgotten
+
+    @property
     def users_count(self) -> int:
         """Users that have state."""
         return len(self._slots)
@@ -362,7 +367,8 @@ class Engine:
         return keys
 
     def _leave(self, key: bytes, slot: int) -> None:
-        del self._slots[key]
+        if self._slots.pop(key, None) is None:  # a KeyError would tell the key
+            raise RuntimeError(f"partition {self.partition}: the user of slot {slot} is not known")
         self._keys[slot] = None
         self._gone[key] = None
 

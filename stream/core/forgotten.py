@@ -24,6 +24,15 @@ class Forgotten:
         self._order: list[tuple[int, bytes]] = []
         self._changed: dict[bytes, int | None] = {}
 
+    def __len__(self) -> int:
+        """Count the hashes that are kept."""
+        return len(self._times)
+
+    @property
+    def key_id(self) -> str:
+        """Tell the key of these hashes from another, and nothing more of it."""
+        return self.hash(b"\x00key")[:4].hex()
+
     def hash(self, key: bytes) -> bytes:
         """Return 16 bytes, by keyed BLAKE2b."""
         return hashlib.blake2b(key, key=self._hash_key, digest_size=16).digest()

@@ -12,9 +12,11 @@ from stream.core.results import Settled
 from stream.flow.account import Closing, Output
 from stream.flow.partition import Partition, Taken
 from stream.flow.receipts import Stretch
+from stream.wire.erasure import encode_erasure
 from stream.wire.outputs import dead_letter, encode_alerts, encode_receipts
 from stream.wire.predictions import PredictionEncoder
 from stream.wire.state import HEADER_KEY, Header, changelog, decode_header
+from stream.wire.topics import ALERTS, DEAD_LETTERS, ERASURES, INPUTS, PREDICTIONS, STATE
 
 Latencies = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]  # receipt and event time by row
 
@@ -32,6 +34,7 @@ class OutputTopics:
     dead_letters: str
     receipts: str
     state: str
+    erasures: str = ERASURES
 
 
 class Effects:
@@ -49,6 +52,12 @@ class Effects:
     ) -> None:
         self._inputs = list(inputs)
         self._topics = topics
+        self._names = dict(zip(INPUTS, inputs, strict=True)) | {
+            PREDICTIONS: topics.predictions,
+            ALERTS: topics.alerts,
+            DEAD_LETTERS: topics.dead_letters,
+            STATE: topics.state,
+        }
         self._encoder = encoder
         self._model_version = model_version
         self._churn_horizon = churn_horizon
@@ -144,6 +153,26 @@ class Effects:
             [message.value for message in messages],
         )
 
+    def erasures(self, partition: Partition) -> Output:
+        """Encode the receipts of users erased since the last commit."""
+        messages = [
+            encode_erasure(
+                erased.name,
+                f"{self._inputs[erased.topic]}-{partition.number}-{erased.offset}",
+                erased.time_ms,
+                partition.engine.config.forget_keep_ms,
+                erased.now_ms,
+                self._names,
+            )
+            for erased in partition.erasures.take()
+        ]
+        return Output(
+            self._topics.erasures,
+            partition.number,
+            [message.key for message in messages],
+            [message.value for message in messages],
+        )
+
     def closing(self, partitions: Sequence[Partition], latencies: Sequence[Latencies]) -> Closing:
         """Encode the end of a transaction: state, header, receipts and offsets of what moved."""
         closing = Closing([], [], {}, {}, _NONE, _NONE)
@@ -155,6 +184,7 @@ class Effects:
             closing.state.append(output)
             stretches = partition.receipts.take(partition.offset_next)
             closing.receipts.append(self.receipts(partition.number, stretches))
+            closing.receipts.append(self.erasures(partition))
             closing.headers[partition.number] = header, value
             offsets |= {(name, partition.number): at for name, at in header.offset_next.items()}
             partition.note_closed()

@@ -18,7 +18,15 @@ from stream.model.shelf import Shelf
 from stream.settings import Settings
 from stream.wire.outputs import duration_text
 from stream.wire.predictions import PredictionEncoder
-from stream.wire.topics import ALERTS, DEAD_LETTERS, INPUTS, PREDICTIONS, RECEIPTS, STATE
+from stream.wire.topics import (
+    ALERTS,
+    DEAD_LETTERS,
+    ERASURES,
+    INPUTS,
+    PREDICTIONS,
+    RECEIPTS,
+    STATE,
+)
 from stream.wire.types import ModelControl
 
 log = logging.getLogger(__name__)
@@ -50,7 +58,7 @@ class Opener:
 
     def _opened(self, folder: Path) -> Serving:
         settings = self._settings
-        bundle = load_bundle(folder, settings.window_steps)
+        bundle = load_bundle(folder, settings.window_steps, settings.bundle_public_key_file)
         edges_ms = bundle.hazard_edges_ms
         if self.hazard_edges_ms not in {(), edges_ms}:
             raise BundleError(
@@ -91,6 +99,7 @@ class Opener:
             dead_letters=settings.topic(DEAD_LETTERS),
             receipts=settings.topic(RECEIPTS),
             state=settings.topic(STATE),
+            erasures=settings.topic(ERASURES),
         )
         return Effects(
             inputs,

@@ -15,6 +15,7 @@ from stream.core.engine import Engine
 from stream.core.layout import TOPICS, Outcome
 from stream.core.results import Applied, Batch, Settled
 from stream.flow.buffer import TopicBuffer
+from stream.flow.erasures import Erasures
 from stream.flow.order import Order, Origin
 from stream.flow.receipts import Receipts
 
@@ -49,6 +50,7 @@ class Partition:
         self.offset_next = [buffer.offset_next for buffer in buffers]
         self.outcomes = Counter(outcomes)
         self.receipts = Receipts(self.offset_next)
+        self.erasures = Erasures()
         self.rows_open = 0  # settled since the last commit
         self.committed_next = list(self.offset_next)
         self._closed_next = list(self.offset_next)  # what the last commit begun covers
@@ -93,6 +95,7 @@ class Partition:
             self.outcomes[name] += count
         self._count_dead(counts[_DEAD], now_ms)
         self.receipts.add(rows)
+        self.erasures.add(self.engine, rows, taken.batch.users, now_ms)
         self.rows_open += len(rows)
 
     def pass_holes(self) -> None:

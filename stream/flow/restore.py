@@ -69,6 +69,12 @@ class Engines:
                     f"changelog of partition {partition}: {engine.users_count} users, its header"
                     f" says {header.users_count}: records are missing"
                 )
+            if header.hash_key_id not in {"", engine.forgotten.key_id}:
+                raise RestoreError(
+                    f"changelog of partition {partition} knows forgotten users by another"
+                    f" erasure_key ({header.hash_key_id}, not {engine.forgotten.key_id}): they"
+                    " would not be known again; set the key that it was made with"
+                )
         elif engine.users_count:
             raise RestoreError(
                 f"changelog of partition {partition}: {engine.users_count} users and no header"

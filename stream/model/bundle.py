@@ -25,6 +25,7 @@ from stream.model.manifest import (
     read_manifest,
     version_of,
 )
+from stream.model.signature import verify
 from stream.model.step_features import StepTables, side_rows, step_tables
 from stream.model.vocabulary import Vocabulary, read_vocabulary
 
@@ -87,24 +88,29 @@ class Bundle:
         return self.vocabulary.item_json
 
 
-def load_bundle(folder: Path | str | None = None, window_steps: int | None = None) -> Bundle:
+def load_bundle(
+    folder: Path | str | None = None, window_steps: int | None = None, public_key_file: str = ""
+) -> Bundle:
     """Read and check a bundle; none given: the one that is shipped. Raises BundleError.
 
-    `window_steps` is W of the deployment: a bundle with 2 L > W is refused.
+    `window_steps` is W of the deployment: a bundle with 2 L > W is refused. With a public key a
+    bundle that is not signed with it is refused.
     """
     path = Path(folder) if folder else SHIPPED
     try:
-        return _load(path, window_steps)
+        return _load(path, window_steps, public_key_file)
     except BundleError as error:
         raise BundleError(f"bundle {path}: {error}") from error
 
 
-def _load(path: Path, window_steps: int | None) -> Bundle:
+def _load(path: Path, window_steps: int | None, public_key_file: str) -> Bundle:
     try:
         with (path / MANIFEST).open("rb") as file:
             data = file.read(MANIFEST_BYTES_MAX + 1)
     except OSError as error:
         raise BundleError(f"{MANIFEST}: {error.strerror}") from error
+    if public_key_file:
+        verify(path, data, public_key_file)
     manifest = read_manifest(data)
     if window_steps is not None and 2 * manifest.refresh_steps > window_steps:
         raise BundleError(

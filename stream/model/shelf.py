@@ -12,6 +12,7 @@ from typing import Final
 
 from stream.model.bundle import SHIPPED
 from stream.model.manifest import FILES, MANIFEST, BundleError, Manifest, read_manifest, version_of
+from stream.model.signature import SIGNATURE
 
 VERSION: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
@@ -55,14 +56,23 @@ class Shelf:
         place = self.folder / version
         if (place / MANIFEST).is_file():
             self.find(version)
+            _copy_signature(bundle, place)  # it may have been signed since, or by another key
             return version
         work = self.folder / f".{version}.new"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         for name in (*FILES, MANIFEST):
             shutil.copyfile(bundle / name, work / name)
+        _copy_signature(bundle, work)
         work.rename(place)
         return version
+
+
+def _copy_signature(bundle: Path, place: Path) -> None:
+    if (bundle / SIGNATURE).is_file():
+        work = place / f".{SIGNATURE}.new"
+        shutil.copyfile(bundle / SIGNATURE, work)
+        work.replace(place / SIGNATURE)
 
 
 def manifest_in(folder: Path) -> Manifest:

@@ -16,7 +16,7 @@ def bundle_of(version: str, folder: Path | None, settings: Settings) -> Bundle:
     if folder is None:
         kept = settings.models_path / version
         folder = kept if kept.is_dir() else Path(settings.bundle) if settings.bundle else None
-    bundle = load_bundle(folder, settings.window_steps)
+    bundle = load_bundle(folder, settings.window_steps, settings.bundle_public_key_file)
     if bundle.version != version:
         raise ServedError(
             f"model {version} is needed, and the bundle in {bundle.folder} is {bundle.version}:"

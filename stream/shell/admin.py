@@ -263,18 +263,13 @@ def _counts(found: Mapping[str, Found]) -> dict[str, int]:
 
 
 def _lacking(right: Right, future: Future[Any]) -> list[str]:
-    """Compare a right with what the broker says is allowed; an answer without that says nothing."""
+    """Compare a right with what the broker says is allowed; a broker that says nothing allows."""
     try:
-        allowed = future.result().authorized_operations
+        allowed = {operation.name for operation in future.result().authorized_operations or ()}
+        missing = [each for each in right.operations if allowed and each.upper() not in allowed]
     except KafkaException as error:
-        if not is_denied(error.args[0]):
-            return []
-        allowed, missing = [], list(right.operations)
-    else:
-        names = {operation.name for operation in allowed or ()}
-        missing = [each for each in right.operations if each.upper() not in names]
-    said = f"{', '.join(missing)} on {right.kind} {right.name}"
-    return [said] if missing and allowed is not None else []
+        missing = list(right.operations) if is_denied(error.args[0]) else []
+    return [f"{', '.join(missing)} on {right.kind} {right.name}"] if missing else []
 
 
 def refuse_partitions(counts: Mapping[str, int], settings: Settings) -> None:

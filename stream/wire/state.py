@@ -47,6 +47,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     jumps_held: int
     users_count: int
     outcomes: dict[str, int]  # rows by outcome, ever
+    hash_key_id: str = ""  # tells the key of the forgotten users' hashes; "": there are none
 
 
 _header_decoder = msgspec.json.Decoder(Header)
@@ -73,6 +74,7 @@ def header_of(
         jumps_held=int(clock["jumps_held"]),
         users_count=engine.users_count,
         outcomes=outcomes,
+        hash_key_id=engine.forgotten.key_id if len(engine.forgotten) else "",
     )
 
 
@@ -242,7 +244,7 @@ def restore(engine: Engine, records: Iterable[tuple[bytes, bytes | None]]) -> He
             time_ms = None if value is None else int.from_bytes(value, "little", signed=True)
             engine.restore_forgotten(name, time_ms)
         else:
-            raise StateError(f"unknown key {key!r} in the changelog")
+            raise StateError(f"unknown key of {len(key)} bytes in the changelog: {key[:9]!r}...")
     for key in [key for key, value in rows.items() if value is None]:
         engine.restore_gone(key)
         del rows[key]

@@ -237,6 +237,31 @@ class IntakeReceipt(Struct, gc=False):
     exception_seqs: Annotated[list[int], _said("partition_seq of each exception, as they stand.")]
 
 
+class Remainder(Struct, gc=False):
+    """What of an erased user is still there."""
+
+    what: Literal["events", "predictions", "churn_alerts", "dead_letters", "user_state", "weights"]
+    topic: Annotated[str | None, _said("Where; null: in the weights of a trained model.")]
+    until: Annotated[int | None, _said("Epoch ms, about; null: until the next training.")]
+
+
+class ErasureReceipt(Struct, gc=False):
+    """One per user_forget that was carried out. Topic `erasure-receipts`, key = user_hash."""
+
+    user_hash: Annotated[
+        str,
+        Meta(
+            description="BLAKE2b of the key, keyed with the deployment's erasure_key.",
+            pattern="^[0-9a-f]{32}$",
+        ),
+    ]
+    request: Annotated[str, _said("topic-partition-offset of the user_forget.")]
+    forgotten_until: Annotated[int, _said("Event time up to which events find nothing, epoch ms.")]
+    hash_kept_until: Annotated[int, _said("Event time until which user_hash is kept, epoch ms.")]
+    erased_at: EpochMs
+    remains: list[Remainder]
+
+
 class DeadLetterHeaders(Struct, gc=False, rename=None):
     """Headers of a dead letter, all UTF-8 text. Its key and value are the original's.
 
@@ -292,6 +317,7 @@ OUTPUTS: Final = {
     "prediction": Prediction,
     "churn-alert": ChurnAlert,
     "intake-receipt": IntakeReceipt,
+    "erasure-receipt": ErasureReceipt,
     "dead-letter-headers": DeadLetterHeaders,
     "model-control": ModelControl,
 }
