@@ -13,7 +13,7 @@ BROKER := kafka and not model and not operations and not long
 MODEL := model and not operations and not long
 OPERATIONS := operations and not long
 
-.PHONY: help setup demo test lint bench parity kill faults fuzz soak clean stage-units stage-broker stage-model stage-operations test-ops pictures format
+.PHONY: help setup demo test lint bench parity sim kill faults fuzz soak clean stage-units stage-broker stage-model stage-operations test-ops pictures format
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -60,6 +60,9 @@ bench: .venv/.forecart-full ## Measure, with the floor in the same run (ONLY=ste
 
 parity: .venv/.forecart-full ## Kill a worker half-way; recompute every digest and score
 	@exec $(BIN)/pytest -q -s -m long tests/e2e/test_parity.py
+
+sim: .venv/.forecart-full ## Faults from seeds on a fake broker (SEEDS=0..1000); goes on where it ended
+	@exec $(BIN)/python -m tests.sim.run --seeds $(or $(SEEDS),0..1000) $(ARGS)
 
 kill: .venv/.forecart-full ## Kill a worker under load RUNS times (50), each run audited; goes on where it ended
 	@exec $(BIN)/python -m tests.faults.kill --runs $(or $(RUNS),50)

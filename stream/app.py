@@ -20,13 +20,16 @@ from stream.flow.follow import Follower
 from stream.flow.limits import FlowLimits
 from stream.flow.models import Models
 from stream.flow.opening import Opener
+from stream.flow.quarantine import Quarantine
 from stream.flow.restore import Engines
+from stream.flow.runtime import threads
 from stream.flow.stops import WorkerStopError
 from stream.flow.warm_up import warm_up
 from stream.flow.worker import Worker
 from stream.local.stop_counts import StopCounts
 from stream.settings import Settings
 from stream.shell.control import ControlThread, read_control
+from stream.shell.crash_notes import FileCrashNotes
 from stream.shell.direct import DirectProducer
 from stream.shell.faust_app import ChunkApp, make_faust_app
 from stream.shell.gpu import open_gpus
@@ -127,7 +130,8 @@ class Service:
             warm_up, config, partitions, inputs, decoder, serving.scorer, serving.effects
         )
         limits = _limits(settings)
-        models = Models(serving, self.metrics, limits)
+        runtime = threads()
+        models = Models(serving, self.metrics, limits, runtime)
         models.tell()
         log.info("model %s on %s", serving.version, serving.provider)
         self._read_gpus = open_gpus() if serving.provider == "cuda" else None
@@ -143,10 +147,18 @@ class Service:
             models=models,
             decoder=decoder,
             account=Account(
-                GroupTransaction(self.transaction, self.app), self.direct, settings.topic(STATE)
+                GroupTransaction(self.transaction, self.app),
+                self.direct,
+                settings.topic(STATE),
+                runtime,
             ),
             fetching=tap,
+            quarantine=Quarantine(
+                FileCrashNotes(settings.state_path / "crashes", settings.group),
+                settings.quarantine_max,
+            ),
             observer=self.metrics,
+            runtime=runtime,
             fail=tap.fail,
         )
         intake.worker = self.worker

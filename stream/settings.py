@@ -97,6 +97,7 @@ class Settings:
     bucket_ms: int = _f(3_600_000, "shop time between churn sweeps")
     dead_letter_bytes_max: int = _f(1 << 20, "a longer original is cut, and marked so")
     dead_letters_per_minute_max: int = _f(60_000, "above it the partition is slowed down")
+    quarantine_max: int = _f(10, "rows an hour and partition may be set aside, else stop")
     # Churn
     churn_enter: float = _f(0.70, "an alert fires from this churn probability")
     churn_leave: float = _f(0.50, "a user may fire again once at or below this")
@@ -154,6 +155,7 @@ class Settings:
                 self.session_timeout_s < self.rebalance_timeout_s,
                 "session_timeout_s < rebalance_timeout_s",
             ),
+            (self.quarantine_max >= 0, "quarantine_max >= 0"),
             (0 <= self.items_top <= 100, "0 <= items_top <= 100"),
             (bool(self.model_name), "model_name must not be empty"),
             (0 < self.model_warm_ms <= 1000, "0 < model_warm_ms <= 1000"),

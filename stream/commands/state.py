@@ -23,7 +23,8 @@ from stream.core.layout import (
 from stream.settings import Settings
 from stream.shell.reader import Reader, Record
 from stream.wire.murmur2 import partition_of
-from stream.wire.state import HEADER_KEY, Header, StateError, decode_header, decode_row
+from stream.wire.state import HEADER_KEY, Header, decode_header, decode_row
+from stream.wire.state_check import StateError
 from stream.wire.topics import STATE
 
 WINDOWS = ("1h", "24h", "7d")

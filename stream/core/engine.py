@@ -102,15 +102,15 @@ class Engine:
             raise RuntimeError(f"partition {self.partition}: apply before settle")
         if len(batch.events) - first > self._rows_max:
             raise ValueError(f"batch of {len(batch.events) - first} rows, at most {self._rows_max}")
-        stop = self._apply(batch, first)
-        swept, swept_keys = np.zeros(0, ALERT), list[bytes]()
-        if stop == SWEEP and self._work.counts[0] == 0:
-            swept, swept_keys = self._sweep()
+        swept: tuple[Records, list[bytes]] | None = None
+        if self._apply(batch, first) == SWEEP and self._work.counts[0] == 0:
+            swept = self._sweep()
             self._apply(batch, first)
         self._pending = True
         applied = self._collect(batch, first)
-        applied.alerts = np.concatenate([swept, applied.alerts])
-        applied.alert_keys = swept_keys + applied.alert_keys
+        if swept is not None:
+            applied.alerts = np.concatenate([swept[0], applied.alerts])
+            applied.alert_keys = swept[1] + applied.alert_keys
         return applied
 
     def _apply(self, batch: Batch, first: int) -> int:

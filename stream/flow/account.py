@@ -12,17 +12,19 @@ users they touched, a header per partition, receipts, and the input offsets. In 
 While 4 and 5 run, further rows are applied and scored, but nothing of them is sent: it is held.
 """
 
-import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from stream.flow.ports import Direct, Transaction
+from stream.flow.runtime import Runtime
 from stream.wire.state import HEADER_KEY, Header
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Headers = Sequence[Sequence[tuple[str, bytes]] | None]
 
@@ -57,13 +59,19 @@ class Closing:
 class Account:
     """Sends outputs, one transaction after the other. Used by the worker's thread."""
 
-    def __init__(self, transaction: Transaction, direct: Direct | None, state_topic: str) -> None:
+    def __init__(
+        self,
+        transaction: Transaction,
+        direct: Direct | None,
+        state_topic: str,
+        runtime: Runtime,
+    ) -> None:
         self._transaction = transaction
         self._direct = direct
         self._state_topic = state_topic
         self._held: list[Output] = []  # of rows that belong to the next transaction
         self._open = False
-        self._pool = ThreadPoolExecutor(1, "commit")
+        self._runtime = runtime
         self._running: tuple[Closing, Future[float]] | None = None
         self.bytes_count = 0  # produced or held for the transaction that is being filled
 
@@ -97,7 +105,7 @@ class Account:
         for partition, (_, value) in closing.headers.items():
             self._transaction.produce_header(self._state_topic, partition, HEADER_KEY, value)
         self.bytes_count = 0
-        self._running = closing, self._pool.submit(self._commit, closing)
+        self._running = closing, self._runtime.committing.submit(self._commit, closing)
 
     def finished(self, wait: bool) -> tuple[Closing, float] | None:
         """Return the commit that has ended and its seconds. Raises what it raised."""
@@ -112,10 +120,6 @@ class Account:
             self._produce(output)
         return closing, seconds
 
-    def stop(self) -> None:
-        """Let the commit's thread go."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
     def _produce(self, output: Output) -> None:
         if not output.values:
             return
@@ -125,8 +129,8 @@ class Account:
         self._transaction.produce(*output)
 
     def _commit(self, closing: Closing) -> float:
-        began = time.monotonic()
+        began = self._runtime.monotonic()
         if self._direct is not None:
             self._direct.confirm()
         self._transaction.commit(closing.offsets)
-        return time.monotonic() - began
+        return self._runtime.monotonic() - began

@@ -5,12 +5,10 @@ plan runs on the scorer's thread, in that order and after the batch it belongs t
 raises is given up with the reason: it never harms the model that serves.
 """
 
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from stream.core.engine import Engine
 from stream.core.plan import Plan, Scorer, Scores
@@ -18,7 +16,11 @@ from stream.flow.comparison import compare, item_map
 from stream.flow.effects import Effects
 from stream.flow.limits import FlowLimits
 from stream.flow.observe import Observer
+from stream.flow.runtime import Runtime
 from stream.flow.warming import Flags, Warming
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 STEP_S_START: Final = 3e-6  # of the first warming, until it has been measured
 STEPS_MIN: Final = 64  # of a warming, however small the budget
@@ -44,7 +46,7 @@ class Candidate:
         serving: Serving,
         now: Serving,
         limits: FlowLimits,
-        thread: Executor,
+        runtime: Runtime,
         observer: Observer,
         *,
         promote: bool,
@@ -53,11 +55,11 @@ class Candidate:
         self.promote = promote  # False: shadow
         self.failure = ""
         self.complete = False  # nothing was cold when last looked at
-        self.began = time.monotonic()
+        self.began = runtime.monotonic()
         self.warming = Warming(carries=serving.refresh_steps == now.refresh_steps)
         self._items = item_map(serving.item_json, now.item_json)
         self._limits = limits
-        self._thread = thread
+        self._runtime = runtime
         self._observer = observer
         self._step_s = STEP_S_START
         self._shares = 0.0  # of a batch to be compared, summed up
@@ -113,7 +115,7 @@ class Candidate:
         return self.promote and (
             self.complete
             or self.warming.share >= self._limits.model_warm_share
-            or time.monotonic() - self.began > self._limits.model_warm_s_max
+            or self._runtime.monotonic() - self.began > self._limits.model_warm_s_max
         )
 
     def wait(self) -> None:
@@ -124,7 +126,7 @@ class Candidate:
     # -- on the scorer's thread
 
     def _submit(self, task: Callable[[], None]) -> "Future[None]":
-        self._last = self._thread.submit(self._run, task)
+        self._last = self._runtime.scoring.submit(self._run, task)
         return self._last
 
     def _run(self, task: Callable[[], None]) -> None:
@@ -139,9 +141,9 @@ class Candidate:
         self.serving.scorer.score(number, without_rows(plan))
 
     def _rebuild(self, number: int, plan: Plan) -> None:
-        began = time.monotonic()
+        began = self._runtime.monotonic()
         self.serving.scorer.score(number, plan)
-        step_s = (time.monotonic() - began) / len(plan.steps)
+        step_s = (self._runtime.monotonic() - began) / len(plan.steps)
         self._step_s += (step_s - self._step_s) / 2
 
     def _compare(
@@ -152,9 +154,9 @@ class Candidate:
         scores: "Future[Scores]",
         seconds: Callable[[], float],
     ) -> None:
-        began = time.monotonic()
+        began = self._runtime.monotonic()
         mine = self.serving.scorer.score(number, plan)
-        took = time.monotonic() - began
+        took = self._runtime.monotonic() - began
         compared = compare(scores.result(), mine, self._items)
         rows = able[plan.segment[plan.row_step]]
         self._observer.shadow(

@@ -10,29 +10,37 @@ candidate at a time. All scoring happens on one thread, in the order in which it
 
 import logging
 import threading
-import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from stream.core.engine import Engine
-from stream.core.plan import Scores
+from stream.core.plan import Plan, Scores
 from stream.core.results import Applied
 from stream.flow.candidate import Candidate, Serving
 from stream.flow.limits import FlowLimits
 from stream.flow.observe import Observer, Purpose
+from stream.flow.runtime import Runtime
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 log = logging.getLogger(__name__)
+TRIAL: Final = -1  # the pool of a trial: no partition's
 
 
 class Models:
     """Used by the worker's thread, but for `offer`, `withdraw` and what is only read."""
 
-    def __init__(self, serving: Serving, observer: Observer, limits: FlowLimits) -> None:
+    def __init__(
+        self, serving: Serving, observer: Observer, limits: FlowLimits, runtime: Runtime
+    ) -> None:
         self.serving = serving
         self.refused: dict[str, str] = {}  # version -> why it was given up while it was a candidate
         self._observer = observer
         self._limits = limits
-        self._thread = ThreadPoolExecutor(1, "score")
+        self._runtime = runtime
         self._open: list[int] = []
         self._candidate: Candidate | None = None
         self._lock = threading.Lock()
@@ -79,10 +87,23 @@ class Models:
 
     def score(self, number: int, applied: Applied) -> "Future[Scores]":
         """Have a batch scored."""
-        scores = self._thread.submit(self._score, self.serving, number, applied)
+        scores = self._runtime.scoring.submit(self._score, self.serving, number, applied)
         if self._candidate is not None:
             self._candidate.follow(number, applied.plan, scores, lambda: self._score_s)
         return scores
+
+    def try_score(self, plan: Plan) -> Scores:
+        """Score a plan that starts from no pool; keep nothing. Raises what scoring raises."""
+
+        def score() -> Scores:
+            scorer = self.serving.scorer
+            scorer.open(TRIAL, 1)
+            try:
+                return scorer.score(TRIAL, plan._replace(pool_out=np.full_like(plan.pool_out, -1)))
+            finally:
+                scorer.close(TRIAL)
+
+        return self._runtime.scoring.submit(score).result(self._limits.batch_deadline_s)
 
     def warm(self, engines: Sequence[Engine]) -> None:
         """Give the candidate its budget; the engines take turns at being first."""
@@ -111,7 +132,7 @@ class Models:
         candidate = self._candidate
         if candidate is None:
             return
-        began = time.monotonic()
+        began = self._runtime.monotonic()
         candidate.wait()
         if candidate.failure:
             self._give_up(candidate)
@@ -124,8 +145,8 @@ class Models:
             engine.change_model(candidate.serving.refresh_steps, warm)
         former, self.serving, self._candidate = self.serving, candidate.serving, None
         for number in self._open:
-            self._thread.submit(former.scorer.close, number)
-        seconds = time.monotonic() - began
+            self._runtime.scoring.submit(former.scorer.close, number)
+        seconds = self._runtime.monotonic() - began
         self._observer.model_reload("swapped")
         self._observer.promotion(seconds)
         self._observer.candidate(None, 0.0)
@@ -141,16 +162,12 @@ class Models:
         version = self.serving.version
         self._observer.model(version, version.rpartition("-")[2], self.serving.provider, "float32")
 
-    def stop(self) -> None:
-        """Let the scorer's thread go."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
     def _take_offer(self) -> None:
         with self._lock:
             wanted, self._changed = self._wanted, False
         candidate = self._candidate
         if wanted is not None and candidate is not None and candidate.serving is wanted[0]:
-            candidate.promote, candidate.began = wanted[1], time.monotonic()
+            candidate.promote, candidate.began = wanted[1], self._runtime.monotonic()
             return
         if candidate is not None:
             self._drop(candidate)
@@ -159,7 +176,7 @@ class Models:
 
     def _begin(self, serving: Serving, promote: bool) -> None:
         candidate = Candidate(
-            serving, self.serving, self._limits, self._thread, self._observer, promote=promote
+            serving, self.serving, self._limits, self._runtime, self._observer, promote=promote
         )
         for number in self._open:
             candidate.open(number)
@@ -185,13 +202,13 @@ class Models:
         self._observer.candidate((candidate.serving.version, purpose), share)
 
     def _score(self, serving: Serving, number: int, applied: Applied) -> Scores:
-        began = time.monotonic()
+        began = self._runtime.monotonic()
         try:
             scores = serving.scorer.score(number, applied.plan)
         except Exception:
             self._observer.inference_failure("other")
             raise
-        self._score_s = time.monotonic() - began
+        self._score_s = self._runtime.monotonic() - began
         self._observer.stage("inference", self._score_s)
         self._observer.inference(len(applied.scored), len(applied.plan.steps), 0)
         return scores

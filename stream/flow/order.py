@@ -38,6 +38,13 @@ class Origin:
         records = decoded.records
         return records.key(index), records.value(index), decoded.messages.get(index, "")
 
+    def explain(self, row: int, message: str) -> None:
+        """Have a dead letter's message say this of a row."""
+        decoded = self.decoded[self.topics[row]]
+        if decoded is None:
+            raise RuntimeError(f"row {row} of a topic without rows")
+        decoded.messages[int(self.indices[row])] = message
+
 
 class Order:
     """The merge of one partition number."""

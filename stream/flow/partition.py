@@ -5,7 +5,8 @@ not in the engine's state. It moves when rows are settled, never when they are f
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,11 +14,14 @@ import numpy as np
 
 from stream.core.engine import Engine
 from stream.core.layout import TOPICS, Outcome
+from stream.core.plan import Scores
 from stream.core.results import Applied, Batch, Settled
 from stream.flow.buffer import TopicBuffer
 from stream.flow.erasures import Erasures
+from stream.flow.limits import FlowLimits
 from stream.flow.order import Order, Origin
 from stream.flow.receipts import Receipts
+from stream.wire.decode import Decoder
 
 OUTCOMES: Final = tuple(outcome.name.lower() for outcome in Outcome)
 _DEAD: Final = int(Outcome.DEAD_LETTERED)
@@ -31,6 +35,16 @@ class Taken:
     batch: Batch
     origin: Origin
     first: int = 0
+
+
+@dataclass(slots=True)
+class Flight:
+    """A batch that is being scored."""
+
+    partition: "Partition"
+    taken: Taken
+    applied: Applied
+    scores: Future[Scores]
 
 
 class Partition:
@@ -136,3 +150,23 @@ class Partition:
             self._dead_minute = minute
             self._dead_count = 0
         self._dead_count += count
+
+
+def open_partition(
+    engine: Engine,
+    outcomes: Mapping[str, int],
+    inputs: Sequence[str],
+    starts: Mapping[str, int],
+    decoder: Decoder,
+    decoding: Executor,
+    limits: FlowLimits,
+) -> Partition:
+    """Make the partition of a restored engine; `starts`: next offset by the topic's name."""
+    buffers = [
+        TopicBuffer(topic, name, engine.partition, starts[name])
+        for topic, name in enumerate(inputs)
+    ]
+    order = Order(
+        decoder, decoding, limits.merge_wait_ms, limits.merge_hold_ms, limits.future_ms_max
+    )
+    return Partition(engine, buffers, order, outcomes, limits.dead_letters_per_minute_max)

@@ -8,6 +8,7 @@ its last, so neighbours share a number.
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from stream.flow.crash_note import CrashNote
 from stream.wire.records import RecordColumns
 
 
@@ -137,3 +138,16 @@ class Fetching(Protocol):
 
     def release(self, topic: str, partition: int) -> None:
         """Fetch again."""
+
+
+class CrashNotes(Protocol):
+    """Notes of failed batches, by partition number; they outlive the process. The worker's thread.
+
+    They are a help: a note that is lost costs one failure more, so neither method raises.
+    """
+
+    def read(self, partition: int) -> CrashNote | None:
+        """Give the note that was written last; None without one."""
+
+    def write(self, partition: int, note: CrashNote) -> None:
+        """Keep a note instead of any other; it is on the disk when this returns."""

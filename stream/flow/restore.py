@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from stream.core.config import EngineConfig
 from stream.core.engine import Engine
 from stream.flow.stops import RestoreError
-from stream.wire.state import Header, StateError, clock_of, restore
+from stream.wire.state import Header, clock_of, restore
+from stream.wire.state_check import StateError
 
 
 class Engines:

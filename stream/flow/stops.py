@@ -110,6 +110,13 @@ class EngineError(WorkerStopError):
     exit_code = 23
 
 
+class QuarantineError(WorkerStopError):
+    """More rows made the engine raise than an hour may have: the rows are not the cause."""
+
+    exit_code = 24
+    restart = False
+
+
 def exit_codes() -> list[int]:
     """All exit codes of failures, in order."""
     return sorted({kind.exit_code for kind in _kinds()})

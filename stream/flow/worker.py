@@ -11,46 +11,34 @@ and the next apply, so it holds a prefix of rows (stream/flow/account.py).
 import asyncio
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stream.core.engine import Engine
-from stream.core.plan import Scores
-from stream.core.results import Applied, Settled
+from stream.core.results import Settled
 from stream.flow.account import Account, Closing
-from stream.flow.buffer import TopicBuffer
 from stream.flow.gauges import Gauges
 from stream.flow.limits import FlowLimits
 from stream.flow.models import Models
 from stream.flow.observe import Observer
-from stream.flow.order import Order
-from stream.flow.partition import Partition, Taken
+from stream.flow.partition import Flight, Partition, Taken, open_partition
 from stream.flow.ports import Chunk, Fetching
+from stream.flow.quarantine import Quarantine
 from stream.flow.restore import Engines
+from stream.flow.runtime import Runtime
 from stream.flow.stops import EngineError, StuckError, WorkerStopError
 from stream.wire.decode import Decoder
 
 if TYPE_CHECKING:
+    from stream.flow.buffer import TopicBuffer
     from stream.flow.effects import Latencies
 
 log = logging.getLogger(__name__)
 IDLE_WAIT_S = 0.002  # between two looks while rows wait for a topic
-
-
-@dataclass(slots=True)
-class Flight:
-    """A batch that is being scored."""
-
-    partition: Partition
-    taken: Taken
-    applied: Applied
-    scores: Future[Scores]
 
 
 class Worker:
@@ -65,7 +53,9 @@ class Worker:
         decoder: Decoder,
         account: Account,
         fetching: Fetching,
+        quarantine: Quarantine,
         observer: Observer,
+        runtime: Runtime,
         fail: Callable[[WorkerStopError], None],
     ) -> None:
         self._limits = limits
@@ -75,20 +65,23 @@ class Worker:
         self._decoder = decoder
         self._account = account
         self._fetching = fetching
+        self._quarantine = quarantine
         self._observer = observer
         self._gauges = Gauges(observer)
+        self._runtime = runtime
+        self._monotonic, self._now_ms = runtime.monotonic, runtime.now_ms
         self._fail = fail
         self._partitions: list[Partition] = []
         self._buffers: dict[tuple[str, int], TopicBuffer] = {}
         self._full: dict[tuple[str, int], float] = {}  # held back, since when (monotonic)
         self._turn_next = 0
         self._flight: Flight | None = None
+        self._at_work: tuple[Partition, Taken] | None = None  # whose fault an exception would be
         self._committed_at = 0.0
         self._latencies: list[Latencies] = []  # of rows settled since the last commit
         self._requests: deque[Callable[[], None]] = deque()
         self._wake = threading.Event()
         self._stopped = threading.Event()
-        self._decoding = ThreadPoolExecutor(1, "decode")
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._revoked_at: float | None = None
         self.busy_since: float | None = None  # monotonic: when the present turn began
@@ -104,9 +97,7 @@ class Worker:
         self._stopped.set()
         self._wake.set()
         self._thread.join(deadline_s)
-        self._models.stop()
-        self._decoding.shutdown(wait=False, cancel_futures=True)
-        self._account.stop()
+        self._runtime.stop()
 
     def on_chunk(self, chunk: Chunk) -> None:
         """Take a chunk; a topic with too many bytes waiting is held back."""
@@ -124,7 +115,7 @@ class Worker:
             buffer.topic, chunk.partition, chunk.records_count_max, chunk.bytes_count
         )
         if buffer.bytes_count > self._limits.topic_bytes_max and place not in self._full:
-            self._full[place] = time.monotonic()
+            self._full[place] = self._monotonic()
             self._fetching.hold(*place)
         self._wake.set()
 
@@ -132,18 +123,18 @@ class Worker:
         """Take partitions over, at the given positions."""
         await self._ask(lambda: self._assign(starts))
         if self._revoked_at is not None:
-            self._observer.rebalance(time.monotonic() - self._revoked_at)
+            self._observer.rebalance(self._monotonic() - self._revoked_at)
             self._revoked_at = None
 
     async def on_revoked(self, partitions: frozenset[int]) -> None:
         """Commit what is applied and let all partitions go."""
         log.info("handing over partitions %s", sorted(partitions))
-        self._revoked_at = time.monotonic()
+        self._revoked_at = self._monotonic()
         await self._ask(self._hand_over)
 
     def stuck(self) -> str | None:
         """Say why the thread seems to stand still, for the watchdog."""
-        seconds = time.monotonic() - (self.busy_since or time.monotonic())
+        seconds = self._monotonic() - (self.busy_since or self._monotonic())
         if seconds > self._limits.batch_deadline_s:
             return f"an engine step takes {seconds:.1f} s"
         if not self._thread.is_alive() and not self._stopped.is_set():
@@ -190,18 +181,27 @@ class Worker:
     # -- the thread
 
     def _run(self) -> None:
+        while not self._stopped.is_set():
+            self._wake.clear()
+            if not self.turn():
+                self._wake.wait(self._patience_s())
+
+    def turn(self) -> bool:
+        """Answer requests, then do a step of each stage; False: there was nothing to do."""
         try:
-            while not self._stopped.is_set():
-                self._wake.clear()
-                while self._requests:
-                    self._requests.popleft()()
-                if not self._turn():
-                    self._wake.wait(self._patience_s())
+            while self._requests:
+                self._requests.popleft()()
+            return self._step()
         except WorkerStopError as error:
-            self._fail(error)
+            cause = error
         except Exception as error:
             log.exception("the engine failed")
-            self._fail(EngineError(f"{type(error).__name__}: {error}"))
+            if self._at_work is not None:
+                self._quarantine.failed(*self._at_work, error)
+            cause = EngineError(f"{type(error).__name__}: {error}")
+        self._stopped.set()
+        self._fail(cause)
+        return False
 
     def _patience_s(self) -> float:
         """How long to wait for news: briefly while rows wait, else until a commit may be due."""
@@ -210,11 +210,10 @@ class Worker:
             return IDLE_WAIT_S
         return max(IDLE_WAIT_S, min(0.1, self._limits.commit_interval_s / 4))
 
-    def _turn(self) -> bool:
-        """Do one step of each stage; False when there was nothing to do."""
+    def _step(self) -> bool:
         # A next transaction that is full waits for the one that is being committed.
         self._note_finished(wait=self._account.committing and self._is_full())
-        self.busy_since = time.monotonic()
+        self.busy_since = self._monotonic()
         taken = self._take()
         landed = self._land()
         changing = self._models.due()
@@ -236,6 +235,10 @@ class Worker:
     def _engines_owned(self) -> list[Engine]:
         return [partition.engine for partition in self._partitions]
 
+    def _alive(self) -> None:
+        """Tell the watchdog that a long turn goes on."""
+        self.busy_since = self._monotonic()
+
     def _is_full(self) -> bool:
         rows = sum(partition.rows_open for partition in self._partitions)
         limits = self._limits
@@ -246,15 +249,14 @@ class Worker:
 
     def _take(self) -> tuple[Partition, Taken] | None:
         """Take a batch from the next partition that has one."""
-        now_ms = time.time_ns() // 1_000_000
-        began = time.monotonic()
+        began = self._monotonic()
         for step in range(len(self._partitions)):
             partition = self._partitions[(self._turn_next + step) % len(self._partitions)]
-            taken = partition.take(self._limits.batch_events_max, now_ms)
+            taken = partition.take(self._limits.batch_events_max, self._now_ms())
             self._release(partition)
             if taken is not None:
                 self._turn_next = (self._turn_next + step + 1) % len(self._partitions)
-                self._observer.stage("order", time.monotonic() - began)
+                self._observer.stage("order", self._monotonic() - began)
                 self._gauges.tell_decoding(partition.buffers)
                 self._gauges.tell_holds(partition.number, partition.holds_over)
                 return partition, taken
@@ -265,15 +267,17 @@ class Worker:
         for buffer in partition.buffers:
             place = (buffer.name, buffer.partition)
             if place in self._full and buffer.bytes_count < self._limits.topic_bytes_max // 2:
-                self._observer.paused(time.monotonic() - self._full.pop(place))
+                self._observer.paused(self._monotonic() - self._full.pop(place))
                 self._fetching.release(*place)
 
     def _launch(self, partition: Partition, taken: Taken) -> None:
         """Apply a batch and have it scored."""
-        began = time.monotonic()
+        self._at_work = partition, taken
+        self._quarantine.examine(partition, taken, self._models, self._alive)
+        began = self._monotonic()
         applied = partition.engine.apply(taken.batch, taken.first)
         partition.note_applied(taken, applied)
-        self._observer.stage("state", time.monotonic() - began)
+        self._observer.stage("state", self._monotonic() - began)
         scores = self._models.score(partition.number, applied)
         self._flight = Flight(partition, taken, applied, scores)
 
@@ -282,16 +286,17 @@ class Worker:
         flight, self._flight = self._flight, None
         if flight is None:
             return None
-        began = time.monotonic()
+        self._at_work = flight.partition, flight.taken
+        began = self._monotonic()
         try:
             scores = flight.scores.result(self._limits.batch_deadline_s)
         except TimeoutError as error:
             raise StuckError(
-                f"scoring {len(flight.applied.scored)} rows took {time.monotonic() - began:.1f} s"
+                f"scoring {len(flight.applied.scored)} rows took {self._monotonic() - began:.1f} s"
             ) from error
-        self._observer.stage("queue", time.monotonic() - began)
+        self._observer.stage("queue", self._monotonic() - began)
         settled = flight.partition.engine.settle(flight.applied, scores)
-        flight.partition.note_settled(flight.taken, settled, time.time_ns() // 1_000_000)
+        flight.partition.note_settled(flight.taken, settled, self._now_ms())
         rows = settled.rows
         receipt_ms = np.full(len(rows), flight.taken.origin.received_ms, np.int64)
         self._latencies.append((receipt_ms, rows["event_time_ms"].copy()))
@@ -299,15 +304,16 @@ class Worker:
 
     def _publish(self, flight: Flight, settled: Settled) -> None:
         """Encode and send what settled rows say."""
-        began = time.monotonic()
-        now_ms = time.time_ns() // 1_000_000
+        self._at_work = flight.partition, flight.taken
+        began = self._monotonic()
+        now_ms = self._now_ms()
         effects = self._models.serving.effects
         outputs = effects.of_rows(flight.partition, flight.taken, settled, now_ms)
-        encoded = time.monotonic()
+        encoded = self._monotonic()
         for output in outputs:
             self._account.publish(output)
         self._observer.stage("encode", encoded - began)
-        self._observer.stage("produce", time.monotonic() - encoded)
+        self._observer.stage("produce", self._monotonic() - encoded)
         self._observer.batch(settled.rows, now_ms)
         self._observer.scores(settled.scores.purchase, settled.churn)
         if len(settled.alerts):
@@ -323,13 +329,13 @@ class Worker:
             partition.pass_holes()
         if not any(partition.moved for partition in self._partitions):
             return None
-        elapsed_s = time.monotonic() - self._committed_at
+        elapsed_s = self._monotonic() - self._committed_at
         if elapsed_s < self._limits.commit_interval_s and not self._is_full():
             return None
         return self._closing()
 
     def _closing(self) -> Closing:
-        self._committed_at = time.monotonic()
+        self._committed_at = self._monotonic()
         latencies, self._latencies = self._latencies, []
         return self._models.serving.effects.closing(self._partitions, latencies)
 
@@ -338,12 +344,13 @@ class Worker:
         if finished is None:
             return
         closing, seconds = finished
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = self._now_ms()
         for partition in self._partitions:
             if partition.number in closing.headers:
                 header = closing.headers[partition.number][0]
                 self._engines.note_commit(partition.number, header)
                 partition.note_committed(header.offset_next)
+                self._quarantine.passed(partition)
                 self._gauges.tell(partition.engine)
         self._observer.stage("commit", seconds)
         self._observer.commit("committed", seconds, closing.receipt_ms, closing.event_ms, now_ms)
@@ -358,22 +365,15 @@ class Worker:
             engine, header = self._engines.activate(number)
             if (restored := self._engines.restored(number)) is not None:
                 self._observer.restored(number, *restored)
-            mine = [
-                TopicBuffer(topic, name, number, starts[number][name])
-                for topic, name in enumerate(self._inputs)
-            ]
-            order = Order(
-                self._decoder,
-                self._decoding,
-                self._limits.merge_wait_ms,
-                self._limits.merge_hold_ms,
-                self._limits.future_ms_max,
-            )
+            self._quarantine.open(number)
             outcomes = {} if header is None else header.outcomes
-            dead_max = self._limits.dead_letters_per_minute_max
-            partitions.append(Partition(engine, mine, order, outcomes, dead_max))
+            partition = open_partition(
+                engine, outcomes, self._inputs, starts[number],
+                self._decoder, self._runtime.decoding, self._limits,
+            )  # fmt: skip
+            partitions.append(partition)
             self._models.open(engine)
-            buffers.update({(buffer.name, number): buffer for buffer in mine})
+            buffers.update({(buffer.name, number): buffer for buffer in partition.buffers})
         self._partitions = partitions
         self._buffers = buffers
         self._observer.partitions(tuple(sorted(starts)))
@@ -393,6 +393,7 @@ class Worker:
         self._full.clear()
         for partition in self._partitions:
             self._models.close(partition.number)
+            self._quarantine.close(partition.number)
         self._partitions = []
         self._buffers = {}
         self._observer.partitions(())

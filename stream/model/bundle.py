@@ -169,7 +169,8 @@ def _read_golden(data: bytes) -> dict[str, npt.NDArray[Any]]:
         raise BundleError(f"golden.npz: {' '.join(str(error).split())[:200]}") from error
     if size > GOLDEN_BYTES_MAX:
         raise BundleError(f"golden.npz: {size} bytes inflated, at most {GOLDEN_BYTES_MAX}")
-    rows = len(golden["steps"]) if np.ndim(golden.get("steps")) else 0
+    steps = golden.get("steps")
+    rows = len(steps) if steps is not None and steps.ndim else 0
     if not rows:
         raise BundleError("golden.npz: no rows of steps")
     for name, (dtype, dimensions) in GOLDEN_FORM.items():

@@ -108,7 +108,7 @@ def check_key(key: bytes) -> None:
     try:
         key.decode()
     except UnicodeDecodeError as error:
-        raise StateError(f"key {key[:40]!r} of a user is no UTF-8") from error
+        raise StateError(f"key of a user, of {len(key)} bytes, is no UTF-8") from error
     if not 0 < len(key) <= KEY_BYTES_MAX:
         raise StateError(f"key of a user of {len(key)} bytes")
 

@@ -139,5 +139,4 @@ class ChurningWorker:
     @property
     def dropped(self) -> int:
         """Users who left at the cap."""
-        engine = self.rig.engines.activate(0)[0]
-        return engine.dropped["capacity"]
+        return self.rig.engines._engines[0].dropped["capacity"]

@@ -9,10 +9,13 @@ from stream.core.layout import TOPICS
 from stream.core.plan import Scorer
 from stream.flow.account import Account
 from stream.flow.candidate import Serving
+from stream.flow.crash_note import CrashNote
 from stream.flow.effects import Effects, OutputTopics
 from stream.flow.limits import FlowLimits
 from stream.flow.models import Models
+from stream.flow.quarantine import Quarantine
 from stream.flow.restore import Engines
+from stream.flow.runtime import threads
 from stream.flow.stops import WorkerStopError
 from stream.flow.worker import Worker
 from stream.shell.metrics import Metrics
@@ -127,6 +130,19 @@ class FakeFetching:
 
 
 @dataclass(slots=True)
+class FakeNotes:
+    """stream.flow.ports.CrashNotes in memory."""
+
+    notes: dict[int, CrashNote] = field(default_factory=dict)
+
+    def read(self, partition: int) -> CrashNote | None:
+        return self.notes.get(partition)
+
+    def write(self, partition: int, note: CrashNote) -> None:
+        self.notes[partition] = note
+
+
+@dataclass(slots=True)
 class Rig:
     """A worker with everything around it."""
 
@@ -163,6 +179,7 @@ def make_rig(
     engines: Engines | None = None,
     transaction: FakeTransaction | None = None,
     config: EngineConfig | None = None,
+    notes: FakeNotes | None = None,
     **changed: Any,
 ) -> Rig:
     """Build a worker of one partition over fakes; `engines` of a former one keep their state."""
@@ -173,16 +190,19 @@ def make_rig(
     fetching = FakeFetching()
     failures: list[WorkerStopError] = []
     metrics = Metrics(1)
-    models = Models(serving(scorer, refresh_steps=config.refresh_steps), metrics, bounds)
+    runtime = threads()
+    models = Models(serving(scorer, refresh_steps=config.refresh_steps), metrics, bounds, runtime)
     worker = Worker(
         bounds,
         list(TOPICS),
         engines,
         models,
         Decoder(1),
-        Account(transaction, None, "state"),
+        Account(transaction, None, "state", runtime),
         fetching,
+        Quarantine(notes or FakeNotes(), rows_per_hour_max=3),
         metrics,
+        runtime,
         failures.append,
     )
     return Rig(worker, models, metrics, engines, transaction, fetching, failures)

@@ -1,0 +1,38 @@
+"""What the flow runs on: two clocks, and one thread each for decoding, scoring and committing.
+
+Rules of the room: whatever the flow decides by time or does beside the worker's thread goes through
+a Runtime, so that a simulation can put its own in (docs/adr/0014). What is only measured, for the
+metrics, may read the clock itself.
+"""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Clocks and executors of one worker. Each executor runs its tasks one by one, in order."""
+
+    monotonic: Callable[[], float]  # seconds
+    now_ms: Callable[[], int]  # wall clock
+    decoding: Executor
+    scoring: Executor
+    committing: Executor
+
+    def stop(self) -> None:
+        """Let the threads go; what has not begun is not run."""
+        for executor in (self.decoding, self.scoring, self.committing):
+            executor.shutdown(wait=False, cancel_futures=True)
+
+
+def threads() -> Runtime:
+    """Make the real one."""
+    return Runtime(
+        monotonic=time.monotonic,
+        now_ms=lambda: time.time_ns() // 1_000_000,
+        decoding=ThreadPoolExecutor(1, "decode"),
+        scoring=ThreadPoolExecutor(1, "score"),
+        committing=ThreadPoolExecutor(1, "commit"),
+    )

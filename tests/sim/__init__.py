@@ -1,0 +1,1 @@
+"""Simulation: the real core and flow on a fake broker, clock and disk (docs/simulation.md)."""
