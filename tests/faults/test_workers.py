@@ -24,8 +24,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.long, pytest.mark.timeout(400)]
 
 # As short as the rules between limits and a busy machine allow.
 QUICK = {
-    "batch_deadline_s": 2.0, "commit_deadline_s": 3.0, "transaction_timeout_s": 4.0,
-    "session_timeout_s": 6.0, "rebalance_timeout_s": 30.0,
+    "batch_deadline_s": 4.0, "commit_deadline_s": 5.0, "transaction_timeout_s": 6.0,
+    "session_timeout_s": 8.0, "rebalance_timeout_s": 60.0,
 }  # fmt: skip
 REBALANCES = 100
 # Fenced by the broker, or, if it was halted in the middle of a commit, past the commit's deadline.
