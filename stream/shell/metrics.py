@@ -230,9 +230,11 @@ class Metrics:
         self.series.add("inference_failures_total", (reason,), 1)
 
     def provider_fallback(self) -> None:
-        """Count a switch to the CPU session."""
+        """Count a switch to the CPU session, on which the model scores from now on."""
         self.series.add("provider_fallbacks_total", (), 1)
         self.series.set("provider_degraded", (), 1)
+        for version, sha256, _, precision in self.series.children("model_info"):
+            self.model(version, sha256, "cpu", precision)
 
     def provider_wanted(self, provider: str) -> None:
         """Set what the setting `provider` says."""

@@ -254,6 +254,14 @@ def test_only_one_model_scores(metrics: Metrics) -> None:
     assert infos == ['model_info{precision="fp32",provider="cpu",sha256="bb",version="v2"}']
 
 
+def test_a_device_that_failed_scores_no_more(metrics: Metrics) -> None:
+    metrics.provider_fallback()  # before a model is told: nothing to rename
+    metrics.model("v1", "aa", "cuda", "fp32")
+    metrics.provider_fallback()
+    infos = [name for name in read(metrics) if name.startswith("model_info")]
+    assert infos == ['model_info{precision="fp32",provider="cpu",sha256="aa",version="v1"}']
+
+
 @pytest.mark.parametrize(("versions", "kept"), [(19, 19), (20, 20), (21, 20)])
 def test_model_versions_are_bounded(metrics: Metrics, versions: int, kept: int) -> None:
     for number in range(versions):
