@@ -10,7 +10,7 @@ NAMED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE)
 STEPS = ("1 encode", "2 publish", "3 produce", "4 confirm", "5 commit")
 
 
-def tests_of(path: str) -> set[str]:
+def named_tests(path: str) -> set[str]:
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
     nodes = ast.parse((ROOT / path).read_text()).body
     return {n.name for n in nodes if isinstance(n, kinds) and n.name.startswith("test_")}
@@ -30,14 +30,14 @@ def test_each_row_names_a_test_that_is_there() -> None:
     assert len(rows()) > 30
     bare = [row for row in rows() if not re.search(r"`tests/[\w/]+\.py::\w+` *(\||,)", row)]
     assert bare == []
-    gone = [f"{path}::{name}" for path, name in NAMED if name not in tests_of(path)]
+    gone = [f"{path}::{name}" for path, name in NAMED if name not in named_tests(path)]
     assert gone == []
 
 
 def test_each_test_of_a_fault_is_named() -> None:
     named = {name for _, name in NAMED}
     for name in ("test_workers.py", "test_brokers.py", "test_recovery.py"):
-        assert tests_of(f"tests/faults/{name}") <= named
+        assert named_tests(f"tests/faults/{name}") <= named
 
 
 def test_each_step_of_a_commit_has_a_row() -> None:

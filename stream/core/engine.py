@@ -8,7 +8,7 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,22 +21,12 @@ from stream.core.forgotten import Forgotten
 from stream.core.layout import AlertState, Level, Records
 from stream.core.plan import Plan, Scores
 from stream.core.rebuild import plan_rebuilds, pool_rows
-from stream.core.results import ALERT, Applied, Batch, Settled
+from stream.core.results import ALERT, Applied, Batch, Settled, Touched
 from stream.core.settle import settle_rows, sweep_users
 from stream.core.state import State, grown, link_newest, new_state
 from stream.core.work import ApplyRules, new_work
 
 SLOTS_START = 1024
-
-
-@dataclass(slots=True)
-class Touched:
-    """What changed since the last commit."""
-
-    slots: npt.NDArray[np.int64]  # (k,) users to write
-    keys: list[bytes]  # (k,)
-    gone: list[bytes]  # keys to delete
-    forgotten: dict[bytes, int | None]  # hash -> time; None: delete
 
 
 class Engine:

@@ -89,3 +89,13 @@ class Settled:
     scores: Scores
     alerts: Records  # (k,) ALERT, in the order in which they are published
     alert_keys: list[bytes]
+
+
+@dataclass(slots=True)
+class Touched:
+    """What changed since the last commit."""
+
+    slots: npt.NDArray[np.int64]  # (k,) users to write
+    keys: list[bytes]  # (k,)
+    gone: list[bytes]  # keys to delete
+    forgotten: dict[bytes, int | None]  # hash -> time; None: delete

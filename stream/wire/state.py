@@ -13,8 +13,9 @@ import msgspec
 import numpy as np
 
 from stream.core.compiled import compiled
-from stream.core.engine import Engine, Touched
+from stream.core.engine import Engine
 from stream.core.layout import LAYOUT_VERSION, STEP, USER, Records
+from stream.core.results import Touched
 from stream.core.state import CLOCK, WITNESSES
 from stream.wire.state_check import (
     FIELDS,

@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.core.compiled import compiled
-from stream.core.engine import Engine, Touched
+from stream.core.engine import Engine
 from stream.core.layout import STEP, USER, Records
+from stream.core.results import Touched
 from stream.wire.state import _unpack, encode_users
 
 PIECE_BYTES_MAX: Final = 1_000_000
