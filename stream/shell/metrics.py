@@ -233,8 +233,8 @@ class Metrics:
         """Count a switch to the CPU session, on which the model scores from now on."""
         self.series.add("provider_fallbacks_total", (), 1)
         self.series.set("provider_degraded", (), 1)
-        for version, sha256, _, precision in self.series.children("model_info"):
-            self.model(version, sha256, "cpu", precision)
+        for name, sha256, _, precision in self.series.children("model_info"):
+            self.model(name, sha256, "cpu", precision)
 
     def provider_wanted(self, provider: str) -> None:
         """Set what the setting `provider` says."""
