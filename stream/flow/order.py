@@ -93,11 +93,12 @@ class Order:
         present = [buffer for buffer in buffers if buffer.rows_front]
         if not present:
             return False
+        # Below 0 once the wall clock has been set back: then nothing is waited for, not for hours.
         waited_ms = now_ms - min(buffer.front_received_ms for buffer in present)
         for buffer in buffers:
             if buffer.rows_front:
                 continue
-            if waited_ms < (self._wait_ms if buffer.caught_up else self._hold_ms):
+            if 0 <= waited_ms < (self._wait_ms if buffer.caught_up else self._hold_ms):
                 return False
             if not buffer.caught_up:
                 self.holds_over += 1

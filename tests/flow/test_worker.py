@@ -216,6 +216,20 @@ async def test_a_scorer_that_raises_stops_with_a_code_of_its_own() -> None:
     assert rig.transaction.offsets == {}
 
 
+async def test_a_wall_clock_that_is_set_back_holds_nobody_up() -> None:
+    log = shop_log(13, 60)
+    rig = make_rig(IntScorer(), merge_hold_ms=60_000, commit_interval_s=0.01)
+    rig.worker.start()
+    await rig.worker.on_assigned(START)
+    before_ms = int(time.time() * 1000) + 3_600_000
+    for name in ("searches", "purchases"):
+        rig.worker.on_chunk(FakeChunk(name, 0, 0, [], 5, received_ms=before_ms))
+    rig.worker.on_chunk(FakeChunk("clicks", 0, 0, log[0], len(log[0]), received_ms=before_ms))
+    await until(lambda: rig.transaction.offsets.get(("clicks", 0)) == len(log[0]), "the clicks")
+    rig.worker.stop(5)
+    assert rig.failures == []
+
+
 @pytest.mark.parametrize(("behind", "waits"), [(False, False), (True, True)])
 async def test_rows_wait_for_a_topic_that_is_behind(behind: bool, waits: bool) -> None:
     log = shop_log(10, 60)
