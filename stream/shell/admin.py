@@ -11,13 +11,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
     NewTopic,
+    OffsetSpec,
     ResourceType,
 )
 
@@ -38,6 +39,10 @@ from stream.wire.topics import TABLE, Topic
 
 REQUEST_S = 15.0
 VISIBLE_POLL_S = 0.05
+UNLED = frozenset({
+    KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION, KafkaError._TIMED_OUT,
+})  # fmt: skip
 FIXED = frozenset({"partitions", "replication"})  # of a topic that exists, to us
 
 
@@ -157,6 +162,7 @@ class TopicAdmin:
         if missing:
             done += self._create(missing)
             self._wait("missing")
+            self._wait_led([self._settings.topic(topic.name) for topic in missing])
             # Another process may have made some of them first, in its own way.
             found = self.find()
             refuse_partitions(_counts(found), self._settings)
@@ -215,6 +221,39 @@ class TopicAdmin:
                     f" {left[0].topic}: {left[0].what}"
                 )
             time.sleep(VISIBLE_POLL_S)
+
+    def _wait_led(self, names: Sequence[str]) -> None:
+        """Wait until each partition answers for itself: listed is not yet led.
+
+        A producer that writes before may lose its first records (IDEMPOTENT in
+        stream/connection.py says why), the one with transactions too.
+        """
+        deadline_s = time.monotonic() + REQUEST_S
+        left = {
+            TopicPartition(name, number): OffsetSpec.latest()
+            for name in names
+            for number in range(self._settings.partitions)
+        }
+        while left:
+            answers = self._admin.list_offsets(left, request_timeout=REQUEST_S)
+            left = {place: OffsetSpec.latest() for place in left if not self._led(answers[place])}
+            if left and time.monotonic() > deadline_s:
+                place = next(iter(left))
+                raise BrokerError(
+                    f"Kafka at {self._bootstrap}: {place.topic}[{place.partition}] has no leader"
+                    f" after {REQUEST_S:.0f} s"
+                )
+            if left:
+                time.sleep(VISIBLE_POLL_S)
+
+    def _led(self, future: Future[Any]) -> bool:
+        try:
+            future.result()
+        except KafkaException as error:
+            if error.args[0].code() not in UNLED:
+                raise self._failed(error) from error
+            return False
+        return True
 
     def _alter(self, name: str, topic: Topic, found: Found) -> list[str]:
         changes = [
