@@ -296,12 +296,18 @@ class World:
             if down:
                 group.leave(self.chance.choice(down))  # its session is over
         elif self.chance.random() < self.shape.compact:
-            log = broker.logs[STATE, self.chance.randrange(self.shape.setup.partitions)]
-            until = self.chance.randrange(log.end + 1)
-            log.compact(until, tombstones=self.chance.random() < 0.3)
+            self._compact(self.chance.randrange(self.shape.setup.partitions))
         elif self.shape.standby:
             self._read_as_standby()
         broker.expire()
+
+    def _compact(self, partition: int) -> None:
+        log = self.broker.logs[STATE, partition]
+        until = self.chance.randrange(log.end + 1)
+        # Nobody is so far behind for as long as tombstones are kept (delete.retention.ms: a day).
+        tables = [member.process.table.offset_next for member in self._by_process.values()]
+        passed = all(table.get(partition, until) >= until for table in tables)
+        log.compact(until, tombstones=passed and self.chance.random() < 0.3)
 
     def _read_as_standby(self) -> None:
         member = self.members[self.chance.choice(self.shape.instances)]
