@@ -41,6 +41,7 @@ REQUEST_S = 15.0
 VISIBLE_POLL_S = 0.05
 UNLED = frozenset({
     KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION, KafkaError._TIMED_OUT,
 })  # fmt: skip
 FIXED = frozenset({"partitions", "replication"})  # of a topic that exists, to us
