@@ -1,5 +1,6 @@
 """A short set of seeds, those that ever failed, and that a fault of ours would be seen."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -69,7 +70,7 @@ class Once:
         ("intake-receipts", lambda records: records[1:], "receipts end at"),
         ("predictions", lambda records: [*records, records[0]], "predictions, receipts say"),
         ("predictions", lambda records: records[1:], "predictions, receipts say"),
-        ("user-state", lambda records: records[1:], "fewer users"),
+        ("user-state", lambda records: records[1:], "changelog of partition|state of .* differs"),
         ("churn-alerts", lambda records: [*records, records[0]], "churn-alerts"),
     ],
     ids=["lost receipt", "doubled output", "lost output", "lost state", "doubled alert"],
@@ -78,7 +79,7 @@ def test_a_canary_is_seen(
     topic: str, spoil: Callable[[list[Record]], list[Record]], words: str
 ) -> None:
     found = [problem for seed in (0, 2, 3) for problem in play(seed, Once(topic, spoil)).problems]
-    assert any(words in problem for problem in found), found
+    assert any(re.search(words, problem) for problem in found), found
 
 
 def test_results_are_kept_and_added_up(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from stream.core.layout import TOPICS
+from stream.flow.stops import WorkerStopError
 from stream.wire.topics import STATE, TABLE
 from tests.sim.broker import Broker
 from tests.sim.clock import Crash, SimClock, Stuck, WouldBlock
@@ -315,7 +316,10 @@ class World:
             return
         partition = self.chance.randrange(self.shape.setup.partitions)
         if member.state != WAITING and not member.owns(partition):
-            member.read_changelog(partition, self.chance.choice((2, 50)))
+            try:
+                member.read_changelog(partition, self.chance.choice((2, 50)))
+            except WorkerStopError as error:
+                member.process.fail(error)  # it ends when it comes next
 
     def _write_some(self) -> None:
         number = self.chance.randrange(len(self._unsent))
