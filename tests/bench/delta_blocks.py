@@ -165,4 +165,6 @@ class BlockReader:
         slots = self._engine.restore_slots(keys)
         self._slot_of[writers] = slots
         rows = np.frombuffer(value, np.uint8, offset=at)
-        _unpack(rows, np.cumsum(lengths.astype(np.int64)), slots, *_bytes_of(self._engine))
+        state = self._engine.state
+        ends = np.cumsum(lengths.astype(np.int64))
+        _unpack(rows, ends, slots, *_bytes_of(self._engine), state.users, state.ring)

@@ -8,11 +8,13 @@ from tests.bounds.slope import trend_of
 from tests.bounds.soak import INSIDE, USERS_MAX, Samples, judged, soak_inside
 
 SECONDS = 25.0
+# Of 25 s on a machine with other work the cost says little: only a doubling counts here.
+ALLOWED = INSIDE | {"us_per_event": 1.0}
 
 
 async def test_nothing_grows_while_users_come_and_go() -> None:
     samples, churning = await soak_inside(SECONDS, samples_count=40)
-    texts, grown = judged(samples, INSIDE)
+    texts, grown = judged(samples, ALLOWED)
     assert grown == [], texts
     assert churning.dropped > 3 * USERS_MAX  # the cap was met over and over
     assert churning.rig.failures == []

@@ -44,7 +44,11 @@ def test_parts_of_sequences() -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [(b"", "is empty"), (b"a b\nc\n", "line 2: 'c' is no session"), (b"\xff\xfe a b\n", "utf-8")],
+    [
+        (b"", "is empty"),
+        (b"a b\nc\n", "line 2: 'c' is no session"),
+        (b"\xff\xfe a b\n", "line 1: byte 1 is not UTF-8"),
+    ],
 )
 def test_a_file_of_another_form_is_refused(tmp_path: Path, text: bytes, said: str) -> None:
     path = tmp_path / "sessions"

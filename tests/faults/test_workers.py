@@ -55,21 +55,19 @@ def test_sigterm_drains_within_its_deadline(loaded_here: Make) -> None:
     print(f"drained_s={drained_s:.1f}")
 
 
-def test_killed_at_every_kind_of_moment(loaded_here: Make) -> None:
+@pytest.mark.parametrize("aim", Aim)
+def test_killed_at_every_kind_of_moment(loaded_here: Make, aim: Aim) -> None:
     """What `make kill` counts, and here the state is replayed too."""
     loaded = loaded_here()
     loaded.deployment.start()
     loaded.wait_owned(0)
     loaded.load.on()
     coordinator = Coordinator(loaded.deployment.settings.broker)
-    met = []
-    for aim in Aim:
-        blow = strike(loaded.deployment, coordinator, aim, random.Random(aim))
-        loaded.wait_predictions()
-        blow.leave()
-        met.append((aim.value, blow.phase.value, blow.restoring, blow.rebalancing))
-    print(met)
+    blow = strike(loaded.deployment, coordinator, aim, random.Random(aim))
+    loaded.wait_predictions()
+    blow.leave()
     loaded.check()
+    print(aim, blow.phase, f"restoring={blow.restoring} rebalancing={blow.rebalancing}")
 
 
 @pytest.mark.parametrize("phase", [Phase.OPEN, Phase.NONE])

@@ -107,7 +107,7 @@ def test_a_pace_that_is_none(wrong):
 
 def test_nobody_there_is_one_line_in_time():
     before = time.monotonic()
-    with pytest.raises(PublishError, match=r"no Kafka at 127\.0\.0\.1:1") as caught:
+    with pytest.raises(PublishError, match=r"no Kafka answers at 127\.0\.0\.1:1") as caught:
         Publisher(NOBODY, TOPICS, reach_s=0.5)
     assert "\n" not in str(caught.value)
     assert time.monotonic() - before < 5
