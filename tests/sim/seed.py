@@ -20,7 +20,8 @@ from tests.sim.ledger import Ledger
 from tests.sim.process import Process, Setup
 from tests.sim.reader import FakeReader
 from tests.sim.reference import NAMES, Reference
-from tests.sim.world import Shape, StuckRunError, World
+from tests.sim.shape import Shape
+from tests.sim.world import StuckRunError, World
 from tests.strategies.streams import CONFIGS
 
 PARTITIONS = 2

@@ -19,8 +19,9 @@ from tests.sim.clock import Crash, SimClock, Stuck, WouldBlock
 from tests.sim.events import Sent
 from tests.sim.faults import Plan
 from tests.sim.member import RESTORING, WAITING, Member
-from tests.sim.process import Process, Setup
+from tests.sim.process import Process
 from tests.sim.refusal import Refusal
+from tests.sim.shape import Shape
 from tests.sim.strikes import strike
 
 SENDER = 1_000_000  # producer of transactional senders
@@ -33,21 +34,6 @@ Place = tuple[str, int]
 
 class StuckRunError(AssertionError):
     """The run does not come to its end once the faults are over."""
-
-
-@dataclass(slots=True)
-class Shape:
-    """What a seed has drawn of the world itself."""
-
-    setup: Setup
-    events: list[list[Sent]]  # by partition number
-    instances: list[str]
-    standby: bool
-    late_markers: float  # share of transactions whose markers come one by one
-    compact: float  # share of the broker's steps
-    meanwhile: float  # share of points at which others run
-    swap_at: float  # share of the input after which another model is to serve; 2: never
-    sender_aborts: float  # share of writes to an input that are aborted and written again
 
 
 @dataclass(slots=True)
