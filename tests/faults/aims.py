@@ -20,7 +20,7 @@ from tests.faults.transactions import Coordinator, Phase
 POLL_S: Final = 0.0005
 AIM_S: Final = 30.0  # for a moment to come
 STILL_S: Final = 1.5  # halted for so long, a worker finds a backlog to decode
-RESTORES_MAX: Final = 3  # tries to meet a worker that restores
+RESTORES_MAX: Final = 5  # tries to meet a worker that restores
 
 
 class Aim(StrEnum):
@@ -122,8 +122,12 @@ def _killed_restoring(
     """Kill it, and again while it restores."""
     blow = _killed(worker, coordinator, positions)
     for _ in range(RESTORES_MAX):
-        worker.wait_said("Reading active changelog")
-        time.sleep(dice.uniform(0.0, 0.2))
+        deadline = time.monotonic() + DEADLINE_S
+        while "Reading active changelog" not in worker.said():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no restore in {DEADLINE_S:.0f} s: {worker.said()[-2000:]}")
+            time.sleep(POLL_S)
+        time.sleep(dice.uniform(0.0, 0.05))
         restoring = not worker.owned()
         phase, blow = blow.phase, _killed(worker, coordinator, positions)
         if restoring:

@@ -64,10 +64,12 @@ def test_killed_at_every_kind_of_moment(loaded_here: Make, aim: Aim) -> None:
     loaded.load.on()
     coordinator = Coordinator(loaded.deployment.settings.broker)
     blow = strike(loaded.deployment, coordinator, aim, random.Random(aim))
+    assert blow.restoring == (aim is Aim.RESTORING)
+    assert blow.rebalancing == (aim is Aim.REBALANCING)
     loaded.wait_predictions()
     blow.leave()
     loaded.check()
-    print(aim, blow.phase, f"restoring={blow.restoring} rebalancing={blow.rebalancing}")
+    print(aim, "transaction:", blow.phase)
 
 
 @pytest.mark.parametrize("phase", [Phase.OPEN, Phase.NONE])
