@@ -26,10 +26,10 @@ from stream.flow.runtime import threads
 from stream.flow.stops import WorkerStopError
 from stream.flow.warm_up import warm_up
 from stream.flow.worker import Worker
+from stream.local.crash_notes import FileCrashNotes
 from stream.local.stop_counts import StopCounts
 from stream.settings import Settings
 from stream.shell.control import ControlThread, read_control
-from stream.shell.crash_notes import FileCrashNotes
 from stream.shell.direct import DirectProducer
 from stream.shell.faust_app import ChunkApp, make_faust_app
 from stream.shell.gpu import open_gpus
@@ -156,6 +156,7 @@ class Service:
             quarantine=Quarantine(
                 FileCrashNotes(settings.state_path / "crashes", settings.group),
                 settings.quarantine_max,
+                lambda: runtime.now_ms() / 1000,
             ),
             observer=self.metrics,
             runtime=runtime,
@@ -295,9 +296,10 @@ class Service:
     def _failed(
         self, error: WorkerStopError, loop: asyncio.AbstractEventLoop, stop: asyncio.Event
     ) -> None:
-        """Count a failure for the next process to tell, and end this one."""
+        """End the process soon, even if the event loop hangs; the next one tells of it."""
+        exit_after(error)
         self._stops.add(error.exit_code)
-        _end_after(error, loop, stop)
+        loop.call_soon_threadsafe(stop.set)
 
 
 class LateIntake:
@@ -316,14 +318,6 @@ class LateIntake:
     def on_chunk(self, chunk: Any) -> None:
         """Take a chunk."""
         self.worker.on_chunk(chunk)
-
-
-def _end_after(
-    error: WorkerStopError, loop: asyncio.AbstractEventLoop, stop: asyncio.Event
-) -> None:
-    """End the process soon, even if the event loop hangs. Any thread."""
-    exit_after(error)
-    loop.call_soon_threadsafe(stop.set)
 
 
 def _producer_config(settings: Settings, bootstrap: str, instance: int) -> ProducerConfig:

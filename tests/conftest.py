@@ -5,7 +5,6 @@ port. Only Kafka's jars are shared with the user, through the cache folder.
 """
 
 import os
-import shutil
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -13,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from stream.local.kafka import EmbeddedKafka
-from tests.kafka_tools import create_topics, delete_topics, unique_prefix
+from tests.kafka_tools import create_topics, delete_topics, taken_away, unique_prefix
 
 # The first example of a kernel compiles it: seconds, and no fault.
 settings.register_profile("forecart", deadline=None)
@@ -41,13 +40,8 @@ def own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a real Kafka of this test session."""
-    home = tmp_path_factory.mktemp("kafka")
-    broker = EmbeddedKafka(home)
-    try:
+    with taken_away(EmbeddedKafka(tmp_path_factory.mktemp("kafka"))) as broker:
         yield broker.up()
-    finally:
-        broker.down()
-        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture

@@ -1,13 +1,39 @@
 """What tests do to a broker: name topics apart, make them, write to them, read them to the end."""
 
+import shutil
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 DEADLINE_S = 30.0
+
+
+class Ending(Protocol):
+    """A broker that is to leave nothing behind."""
+
+    home: Path
+
+    def down(self) -> Any:
+        """Stop it."""
+
+
+B = TypeVar("B", bound=Ending)
+
+
+@contextmanager
+def taken_away(broker: B) -> Iterator[B]:
+    """Give a broker, and take it and its folder away at the end."""
+    try:
+        yield broker
+    finally:
+        broker.down()
+        shutil.rmtree(broker.home, ignore_errors=True)
 
 
 def unique_prefix() -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from export.commands.options import FILE, TIME
-from stream.commands.options import Number, bootstrap_of, with_settings
+from stream.commands.options import Number, reader_of, with_settings
 from stream.settings import Settings
 
 if TYPE_CHECKING:
@@ -164,7 +164,6 @@ def _shop(asked: Asked, names: "Names") -> "tuple[EventLog, dict[str, Any]]":
 
 def _topics(asked: Asked, names: "Names") -> "tuple[EventLog, dict[str, Any]]":
     from export.dataset.kafka_log import TopicSource, topic_log
-    from stream.served.log import open_log
 
     settings = asked.settings
     source = TopicSource(
@@ -177,7 +176,7 @@ def _topics(asked: Asked, names: "Names") -> "tuple[EventLog, dict[str, Any]]":
         skew_ms_max=settings.skew_ms_max,
         hash_key=settings.hash_key,
     )
-    with open_log(bootstrap_of(settings), settings.security) as log:
+    with reader_of(settings) as log:
         return topic_log(log, source, names, asked.forgotten())
 
 

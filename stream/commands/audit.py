@@ -10,13 +10,13 @@ import click
 from stream.audit.checks import Problems
 from stream.audit.decode import OUTCOMES
 from stream.audit.run import Names, Report, audit, wait_settled
-from stream.commands.options import Number, bootstrap_of, with_settings
+from stream.commands.options import Number, reader_of, with_settings
 from stream.commands.terminal import write_table
 from stream.model.bundle import Bundle, load_bundle
 from stream.model.manifest import BundleError
 from stream.model.providers import open_graphs
 from stream.served.bundles import bundle_of
-from stream.served.log import Log, ServedError, names_of, open_log
+from stream.served.log import Log, ServedError, names_of
 from stream.served.parity import Parity, Recomputation
 from stream.settings import Settings
 from stream.wire.decode import Decoder
@@ -72,7 +72,7 @@ def command(
         raise click.UsageError("--bundle goes with --scores.")
     names = names_of(settings.topic_prefix)
     passes: list[Parity] = []
-    with open_log(bootstrap_of(settings), settings.security) as log:
+    with reader_of(settings) as log:
         if settle_s is not None:
             wait_settled(log, names, settle_s, since_ms)
         repeats = settings.guarantee == "at_least_once"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from stream.commands.options import bootstrap_of, with_settings
+from stream.commands.options import bootstrap_of, reader_of, with_settings
 from stream.commands.terminal import harmless, moment, write_table
 from stream.settings import Settings
 from stream.shell.reader import Reader, Record
@@ -79,7 +79,7 @@ def list_them(
     """
     counts: Counter[tuple[str, str]] = Counter()
     newest: dict[tuple[str, str], DeadLetter] = {}
-    with Reader(bootstrap_of(settings), settings.security) as reader:
+    with reader_of(settings) as reader:
         for letter in _letters(reader, settings, reasons, topic, user):
             group = (letter.reason, letter.topic)
             counts[group] += 1
@@ -111,7 +111,7 @@ def show(place: str, raw: bool, settings: Settings) -> None:
     """
     number, offset = _place(place, settings)
     topic = settings.topic(DEAD_LETTERS)
-    with Reader(bootstrap_of(settings), settings.security) as reader:
+    with reader_of(settings) as reader:
         first, end = reader.ranges([topic]).get((topic, number), (0, 0))
         record = None
         if first <= offset < end:
@@ -158,7 +158,7 @@ def replay(
     Example: forecart dlq replay --reason wrong_partition --yes
     """
     wanted = {_place(place, settings) for place in places}
-    with Reader(bootstrap_of(settings), settings.security) as reader:
+    with reader_of(settings) as reader:
         letters = [
             letter
             for letter in _letters(reader, settings, reasons, topic, user)

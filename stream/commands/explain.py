@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from stream.commands.options import bootstrap_of, with_settings
+from stream.commands.options import reader_of, with_settings
 from stream.commands.terminal import harmless, moment, write_table
 from stream.core.config import DAY_MS
 from stream.core.layout import EVENT_TYPES
@@ -18,7 +18,7 @@ from stream.model.providers import open_graphs
 from stream.served.bundles import bundle_of
 from stream.served.find import Told, find_latest, find_prediction, past_of
 from stream.served.leave_out import Effects, leave_one_out
-from stream.served.log import Log, ServedError, names_of, open_log
+from stream.served.log import Log, ServedError, names_of
 from stream.served.window import Window, rebuild
 from stream.served.words import step_words
 from stream.settings import Settings
@@ -71,7 +71,7 @@ def command(
     if (prediction_id is None) == (user is None):
         raise click.UsageError("Give a PREDICTION_ID, or --user.")
     try:
-        with open_log(bootstrap_of(settings), settings.security) as log:
+        with reader_of(settings) as log:
             told = _find(log, prediction_id, user, settings)
             bundle = bundle_of(told.note.model_version, folder, settings)
             window = _rebuild(log, told, bundle, settings)

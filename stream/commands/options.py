@@ -4,12 +4,15 @@ import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from stream.local.kafka import EmbeddedKafkaError, resolve_broker
 from stream.settings import Settings, SettingsError, load, parse_value
+
+if TYPE_CHECKING:
+    from stream.shell.reader import Reader
 
 
 class Number(click.FloatRange):
@@ -65,6 +68,13 @@ def bootstrap_of(settings: Settings) -> str:
         return resolve_broker(settings, start=False)
     except EmbeddedKafkaError as error:
         raise click.ClickException(str(error)) from error
+
+
+def reader_of(settings: Settings) -> "Reader":
+    """Connect to the deployment's broker; a context manager. Raises in one line."""
+    from stream.shell.reader import Reader
+
+    return Reader(bootstrap_of(settings), settings.security)
 
 
 def settings_from(

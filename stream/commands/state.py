@@ -1,12 +1,12 @@
 """`forecart state USER`: what is kept of one user, read from the changelog."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
-from stream.commands.options import bootstrap_of, with_settings
+from stream.commands.options import reader_of, with_settings
 from stream.commands.terminal import duration, harmless, moment, write_table
 from stream.core.counters import read_counts
 from stream.core.layout import (
@@ -21,11 +21,13 @@ from stream.core.layout import (
     Resolve,
 )
 from stream.settings import Settings
-from stream.shell.reader import Reader, Record
 from stream.wire.murmur2 import partition_of
 from stream.wire.state import HEADER_KEY, Header, decode_header, decode_row
 from stream.wire.state_check import StateError
 from stream.wire.topics import STATE
+
+if TYPE_CHECKING:
+    from stream.shell.reader import Record
 
 WINDOWS = ("1h", "24h", "7d")
 
@@ -46,7 +48,7 @@ def command(user: str, as_json: bool, settings: Settings) -> None:
     topic = settings.topic(STATE)
     last: Record | None = None
     newest = b""
-    with Reader(bootstrap_of(settings), settings.security) as reader:
+    with reader_of(settings) as reader:
         number = partition_of(key, reader.partitions(topic))
         place = (topic, number)
         for record in reader.records({place: reader.ranges([topic])[place]}):

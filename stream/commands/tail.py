@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from stream.commands.options import bootstrap_of, with_settings
+from stream.commands.options import reader_of, with_settings
 from stream.commands.terminal import harmless, moment
 from stream.settings import Settings
 from stream.shell.reader import Reader, Record
@@ -41,7 +41,7 @@ def command(
     """
     write = _as_is if as_json else (_prediction if what == "predictions" else _alert)
     shown = 0
-    with Reader(bootstrap_of(settings), settings.security) as reader:
+    with reader_of(settings) as reader:
         topic = settings.topic(TOPIC_OF[what])
         for record in _records(reader, topic, from_beginning=from_beginning, follow=follow):
             if user is not None and record.key != user.encode():

@@ -16,7 +16,7 @@ from stream.wire.erasure import encode_erasure
 from stream.wire.outputs import dead_letter, encode_alerts, encode_receipts
 from stream.wire.predictions import PredictionEncoder
 from stream.wire.state import HEADER_KEY, Header, changelog, decode_header
-from stream.wire.topics import ALERTS, DEAD_LETTERS, ERASURES, INPUTS, PREDICTIONS, STATE
+from stream.wire.topics import ALERTS, DEAD_LETTERS, INPUTS, PREDICTIONS, STATE
 
 Latencies = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]  # receipt and event time by row
 
@@ -34,7 +34,7 @@ class OutputTopics:
     dead_letters: str
     receipts: str
     state: str
-    erasures: str = ERASURES
+    erasures: str
 
 
 class Effects:

@@ -31,19 +31,21 @@ class Origin:
 
     def original(self, row: int) -> tuple[bytes | None, bytes | None, str]:
         """Return key, value and the decoder's message of a row."""
-        decoded = self.decoded[self.topics[row]]
-        if decoded is None:
-            raise RuntimeError(f"row {row} of a topic without rows")
-        index = int(self.indices[row])
+        decoded, index = self._place(row)
         records = decoded.records
         return records.key(index), records.value(index), decoded.messages.get(index, "")
 
     def explain(self, row: int, message: str) -> None:
         """Have a dead letter's message say this of a row."""
+        decoded, index = self._place(row)
+        decoded.messages[index] = message
+
+    def _place(self, row: int) -> tuple[Decoded, int]:
+        """Find a row among the decoded ones of its topic."""
         decoded = self.decoded[self.topics[row]]
         if decoded is None:
             raise RuntimeError(f"row {row} of a topic without rows")
-        decoded.messages[int(self.indices[row])] = message
+        return decoded, int(self.indices[row])
 
 
 class Order:

@@ -12,8 +12,8 @@ process; they are dropped when a commit has passed their rows.
 
 import copy
 import logging
-import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -40,7 +40,7 @@ class Quarantine:
         self,
         notes: CrashNotes,
         rows_per_hour_max: int,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float],  # wall clock, seconds
     ) -> None:
         self._notes = notes
         self._rows_max = rows_per_hour_max
@@ -76,8 +76,7 @@ class Quarantine:
         note = CrashNote(
             tuple(first), tuple(after), before.failures + 1, _brief(error), before.quarantined_at_s
         )
-        self._known[partition.number] = note
-        self._notes.write(partition.number, note)
+        self._keep(partition.number, note)
 
     def passed(self, partition: Partition) -> None:
         """Drop a note whose rows are committed."""
@@ -86,9 +85,7 @@ class Quarantine:
             return
         committed = zip(partition.committed_next, note.offset_next, strict=True)
         if all(at >= after for at, after in committed):
-            note = CrashNote(quarantined_at_s=note.quarantined_at_s)
-            self._known[partition.number] = note
-            self._notes.write(partition.number, note)
+            self._keep(partition.number, CrashNote(quarantined_at_s=note.quarantined_at_s))
 
     def examine(
         self, partition: Partition, taken: Taken, models: Models, alive: Callable[[], None]
@@ -119,24 +116,27 @@ class Quarantine:
         event["reason"], event["time_ms"] = int(Reason.HANDLER_ERROR), NEVER_MS
         taken.origin.explain(row, f"the engine failed on this record twice: {_brief(error)}")
         before = self._known[partition.number]
-        recent = tuple(at for at in before.quarantined_at_s if at > self._clock() - HOUR_S)
-        note = CrashNote(
-            before.offset_first, before.offset_next, before.failures, before.error,
-            (*recent, self._clock()),
-        )  # fmt: skip
-        self._known[partition.number] = note
-        self._notes.write(partition.number, note)
+        note = replace(before, quarantined_at_s=(*self._recent(before), self._clock()))
+        self._keep(partition.number, note)
         log.error(
             "set aside %s[%d] offset %d as a dead letter: the engine raises on it: %s",
             TOPICS[topic], partition.number, offset, _brief(error), exc_info=error,
         )  # fmt: skip
         self._refuse_too_many(partition.number, note)
 
+    def _keep(self, number: int, note: CrashNote) -> None:
+        self._known[number] = note
+        self._notes.write(number, note)
+
+    def _recent(self, note: CrashNote) -> list[float]:
+        """Give the times of the rows set aside within the hour."""
+        return [at for at in note.quarantined_at_s if at > self._clock() - HOUR_S]
+
     def _refuse_too_many(self, number: int, note: CrashNote) -> None:
-        recent = [at for at in note.quarantined_at_s if at > self._clock() - HOUR_S]
-        if len(recent) > self._rows_max:
+        rows = len(self._recent(note))
+        if rows > self._rows_max:
             raise QuarantineError(
-                f"partition {number}: {len(recent)} rows made the engine raise within an hour, more"
+                f"partition {number}: {rows} rows made the engine raise within an hour, more"
                 f" than quarantine_max={self._rows_max}: not the rows, the engine or the model is"
                 f" at fault. Last: {note.error}"
             )

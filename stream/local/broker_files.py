@@ -15,6 +15,8 @@ import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from stream.local.whole import write_whole
+
 HOST = "127.0.0.1"
 NODE_ID = 1
 MESSAGE_BYTES_MAX = 4 << 20
@@ -194,10 +196,3 @@ def _java_escaped(text: str) -> str:
     units = text.encode("utf-16-be")
     numbers = (int.from_bytes(units[at : at + 2], "big") for at in range(0, len(units), 2))
     return "".join(chr(number) if number < 128 else f"\\u{number:04x}" for number in numbers)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a small file so that a reader sees the former one or this one, never a part."""
-    work = path.with_name(f".{path.name}.{os.getpid()}")
-    work.write_text(text)
-    work.replace(path)

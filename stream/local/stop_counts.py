@@ -8,6 +8,8 @@ import json
 import logging
 from pathlib import Path
 
+from stream.local.whole import write_whole
+
 log = logging.getLogger(__name__)
 
 
@@ -32,10 +34,8 @@ class StopCounts:
         """Count a failure. Any thread; one instance is one process."""
         counts = self.read()
         counts[exit_code] = counts.get(exit_code, 0) + 1
-        beside = self._path.with_suffix(".new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_text(json.dumps(counts))
-            beside.replace(self._path)
+            write_whole(self._path, json.dumps(counts))
         except OSError as error:
             log.warning("%s cannot be written: %s", self._path, error)

@@ -4,9 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from stream.audit.run import LogRecord, Names, Ranges
-from stream.connection import OPEN
-from stream.security import Security
-from stream.shell.reader import Reader
 from stream.wire.topics import DEAD_LETTERS, INPUTS, PREDICTIONS, RECEIPTS
 
 
@@ -32,11 +29,6 @@ class Log(Protocol):
 
     def records(self, ranges: Ranges) -> Iterator[Record]:
         """Yield the committed records of the ranges, in order per partition."""
-
-
-def open_log(bootstrap: str, security: Security = OPEN) -> Reader:
-    """Connect to a broker; a context manager. Raises ConnectionError in one line."""
-    return Reader(bootstrap, security)
 
 
 def names_of(topic_prefix: str) -> Names:

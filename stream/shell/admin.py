@@ -33,14 +33,13 @@ from stream.connection import (
     refusal,
 )
 from stream.settings import Settings, SettingsError
-from stream.shell.reader import quiet_logger
+from stream.shell.reader import NO_LEADER, quiet_logger
 from stream.wire.rights import Right, rights_of
 from stream.wire.topics import TABLE, Topic
 
 REQUEST_S = 15.0
 VISIBLE_POLL_S = 0.05
-UNLED = frozenset({
-    KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE,
+UNLED = NO_LEADER | frozenset({
     KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION, KafkaError._TIMED_OUT,
 })  # fmt: skip

@@ -37,7 +37,7 @@ STALL_S = 30.0  # without a record though the end is not reached; above the tran
 BATCH_RECORDS = 5_000
 POLL_S = 0.2
 # A topic that has just been made, or a broker that has just been started.
-_NO_LEADER = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
+NO_LEADER = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
 
 Ranges = Mapping[tuple[str, int], tuple[int, int]]
 
@@ -213,7 +213,7 @@ class Reader:
                 )
                 return {(at.topic, at.partition): f.result().offset for at, f in futures.items()}
             except KafkaException as error:
-                if error.args[0].code() in _NO_LEADER and time.monotonic() < deadline_s:
+                if error.args[0].code() in NO_LEADER and time.monotonic() < deadline_s:
                     time.sleep(POLL_S)
                     continue
                 raise refusal(self.bootstrap, error.args[0]) from error

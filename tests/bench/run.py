@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stream.local.kafka import EmbeddedKafka
+from stream.model.manifest import FORMAT
 from tests.bench import machine
 from tests.bench.card import Card
 from tests.bench.case import Case, Result
@@ -90,7 +91,7 @@ def bundle_of(entry: Entry, given: str) -> str:
     from export.bundles.bench_bundle import bench_bundle  # noqa: PLC0415 needs onnx
 
     card = Card()
-    folder = OUTPUT / f"bundle-{entry.items}-{card.hidden}-{card.refresh_steps}"
+    folder = OUTPUT / f"bundle-{FORMAT}-{entry.items}-{card.hidden}-{card.refresh_steps}"
     if not folder.exists():
         work = folder.with_suffix(".new")
         shutil.rmtree(work, ignore_errors=True)

@@ -16,7 +16,7 @@ from export.retrain.gates import GATES
 from stream.core.config import EngineConfig
 from stream.core.layout import TOPICS
 from stream.model.bundle import SHIPPED, load_bundle
-from stream.served.log import open_log
+from stream.shell.reader import Reader
 from tests.deployment import Deployment, deployment_on
 from tests.kafka_tools import delete_topics, read_all, unique_prefix
 
@@ -50,7 +50,7 @@ def test_the_log_is_what_was_served(served: Deployment) -> None:
     """Same order, same windows: partition_seq, user_seq and digest of every prediction."""
     settings = served.settings
     source = TopicSource(settings.topic_prefix, as_served=True)
-    with open_log(settings.broker) as reader:
+    with Reader(settings.broker) as reader:
         log, described = topic_log(reader, source, Names())
     assert described["partition_seq_first"] == dict.fromkeys(range(4), 1)
     assert len(log.events) == EVENTS

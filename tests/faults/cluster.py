@@ -19,6 +19,7 @@ from stream.local import broker_files as files
 from stream.local import kafka, process
 from stream.local.jars import class_path
 from stream.local.producer_ids import claim_producer_id
+from stream.local.whole import write_whole
 
 NODES: Final = 3
 DEADLINE_S: Final = 90.0
@@ -61,7 +62,7 @@ class Node:
             }
         )
         text = "".join(f"{name}={value}\n" for name, value in settings.items())
-        files.write_whole(self._properties, text)
+        write_whole(self._properties, text)
         tool = ("kafka.tools.StorageTool", "format", f"--cluster-id={_CLUSTER_ID}", "--config")
         done = subprocess.run(
             [*self._jvm(), *tool, str(self._properties)],

@@ -1,6 +1,5 @@
 """A model of exact scores, and deployments under load whose state is compared with a replay."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from stream.local.kafka import EmbeddedKafka
 from tests.deployment import deployment_on
 from tests.faults.exact_bundle import exact_bundle
 from tests.faults.loaded import Loaded
-from tests.kafka_tools import unique_prefix
+from tests.kafka_tools import taken_away, unique_prefix
 
 
 @pytest.fixture(scope="session")
@@ -48,9 +47,5 @@ def loaded_here(kafka: str, loaded_on: Callable[..., Loaded]) -> Callable[..., L
 @pytest.fixture
 def own_broker(tmp_path: Path) -> Iterator[EmbeddedKafka]:
     """A broker of the test's own, which it may kill."""
-    broker = EmbeddedKafka(tmp_path / "kafka")
-    try:
+    with taken_away(EmbeddedKafka(tmp_path / "kafka")) as broker:
         yield broker
-    finally:
-        broker.down()
-        shutil.rmtree(tmp_path / "kafka", ignore_errors=True)

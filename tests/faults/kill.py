@@ -14,8 +14,8 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Self
 
@@ -29,7 +29,7 @@ from tests.deployment import Deployment
 from tests.faults.aims import AIMS, Aim, Strike, strike
 from tests.faults.load import Load
 from tests.faults.transactions import INSIDE, Coordinator, Phase
-from tests.kafka_tools import delete_topics, unique_prefix
+from tests.kafka_tools import delete_topics, taken_away, unique_prefix
 
 RATE: Final = 5_200
 RATE_MIN: Final = 5_000
@@ -189,18 +189,6 @@ def wrong(results: Sequence[Result]) -> list[str]:
     return found
 
 
-@contextmanager
-def own_broker(home: Path) -> Iterator[str]:
-    """Run a broker with an empty home, and take both away at the end."""
-    shutil.rmtree(home, ignore_errors=True)
-    broker = EmbeddedKafka(home)
-    try:
-        yield broker.up()
-    finally:
-        broker.down()
-        shutil.rmtree(home, ignore_errors=True)
-
-
 def play(path: Path, seed: int, runs: int) -> list[Result]:
     """Do the runs that have no result yet."""
     lines = path.read_bytes().splitlines() if path.exists() else []
@@ -208,7 +196,10 @@ def play(path: Path, seed: int, runs: int) -> list[Result]:
     if len(results) == runs:
         return results
     aims = deck(seed, runs)
-    with own_broker(FOLDER / "broker") as bootstrap:
+    home = FOLDER / "broker"
+    shutil.rmtree(home, ignore_errors=True)
+    with taken_away(EmbeddedKafka(home)) as broker:
+        bootstrap = broker.up()
         while len(results) < runs:
             first = len(results)
             folder = (FOLDER / f"deployment-{first}").absolute()

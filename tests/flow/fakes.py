@@ -1,5 +1,6 @@
 """One fake per protocol of stream/flow/ports.py: a log, chunks of it, and a transaction."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +24,9 @@ from stream.wire.decode import Decoder
 from stream.wire.predictions import PredictionEncoder
 from stream.wire.records import RecordColumns, columns_of
 
-TOPIC_NAMES = OutputTopics("predictions", "churn-alerts", "dead-letters", "receipts", "state")
+TOPIC_NAMES = OutputTopics(
+    "predictions", "churn-alerts", "dead-letters", "receipts", "state", "erasure-receipts"
+)
 Record = tuple[bytes | None, bytes]
 Headers = Sequence[Sequence[tuple[str, bytes]] | None]
 
@@ -200,7 +203,7 @@ def make_rig(
         Decoder(1),
         Account(transaction, None, "state", runtime),
         fetching,
-        Quarantine(notes or FakeNotes(), rows_per_hour_max=3),
+        Quarantine(notes or FakeNotes(), rows_per_hour_max=3, clock=time.time),
         metrics,
         runtime,
         failures.append,

@@ -19,7 +19,7 @@ from stream.flow.effects import Effects
 from stream.flow.quarantine import HOUR_S
 from stream.flow.restore import Engines
 from stream.flow.stops import EngineError, QuarantineError
-from stream.shell.crash_notes import FileCrashNotes
+from stream.local.crash_notes import FileCrashNotes
 from stream.wire.hashing import id_hash
 from tests.flow.fakes import FakeChunk, FakeNotes, FakeTransaction, Rig, make_rig
 from tests.flow.test_worker import START, until

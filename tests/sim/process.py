@@ -38,7 +38,7 @@ from tests.sim.producer import FakeDirect, FakeProducer
 if TYPE_CHECKING:
     from stream.shell.group import Membership
 
-OUTPUTS = OutputTopics(PREDICTIONS, ALERTS, DEAD_LETTERS, RECEIPTS, STATE)
+OUTPUTS = OutputTopics(PREDICTIONS, ALERTS, DEAD_LETTERS, RECEIPTS, STATE, ERASURES)
 ITEM_JSON = [b"null", *(b'"i%d"' % i for i in range(ITEMS_COUNT))]
 STEP_OF_TOPIC = dict.fromkeys((STATE, RECEIPTS, ERASURES), "produce")
 STEP_OF_STAGE = {"order": "take", "state": "apply", "queue": "landed", "inference": "scored"}

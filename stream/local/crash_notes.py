@@ -5,12 +5,12 @@ cannot be read or written is said in the log and does not stop anything.
 """
 
 import logging
-import os
 from pathlib import Path
 
 import msgspec
 
 from stream.flow.crash_note import CrashNote
+from stream.local.whole import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -36,14 +36,9 @@ class FileCrashNotes:
     def write(self, partition: int, note: CrashNote) -> None:
         """Keep a note instead of any other."""
         path = self._path(partition)
-        beside = path.with_suffix(".new")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with beside.open("wb") as file:
-                file.write(msgspec.json.encode(note))
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
+            write_whole(path, msgspec.json.encode(note).decode())
         except OSError as error:
             log.warning("crash note %s cannot be written: %s", path, error)
 
