@@ -12,6 +12,7 @@ COMMANDS: Final = {
     "demo": "Everything at once, live in the terminal.",
     "simulate": "Publish the events of a simulated shop.",
     "replay": "Publish the events of a file.",
+    "doctor": "Say what is wrong, and how to mend it.",
     "topics": "Create or describe the topics.",
     "tail": "Show predictions or alerts as they come.",
     "state": "Show what is kept of one user.",

@@ -19,7 +19,7 @@ FLOORS = (
     ("stream.commands",),
     ("stream.app",),
     ("stream.served",),
-    ("stream.audit",),
+    ("stream.audit", "stream.doctor"),
     ("stream.local", "stream.shell"),
     ("stream.flow",),
     ("stream.model", "stream.wire"),

@@ -94,7 +94,8 @@ def _partitions(settings: Settings, bootstrap: str) -> int:
     if missing:
         hidden = " (or this user may not see them)" if settings.sasl_username else ""
         raise TopicsError(
-            f"topics missing: {', '.join(missing)}; `forecart topics apply` creates them{hidden}"
+            f"topics missing: {', '.join(missing)}",
+            f"`forecart topics apply` creates them{hidden}",
         )
     refuse_partitions(counts, settings)
     denied = admin.denied()

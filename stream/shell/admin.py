@@ -49,6 +49,11 @@ FIXED = frozenset({"partitions", "replication"})  # of a topic that exists, to u
 class TopicsError(SettingsError):
     """The broker's topics cannot be used as they are. The message says the cure."""
 
+    def __init__(self, said: str, cure: str) -> None:
+        super().__init__(f"{said}: {cure}")
+        self.said = said
+        self.cure = cure
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -332,5 +337,6 @@ def refuse_partitions(counts: Mapping[str, int], settings: Settings) -> None:
         )
     raise TopicsError(
         f"partitions must be {settings.partitions} in every topic, since a user's events and state"
-        f" share a number: {listed}. Partitions of a topic in use cannot be changed: {cure}"
+        f" share a number: {listed}. Partitions of a topic in use cannot be changed",
+        cure,
     )

@@ -132,6 +132,12 @@ class Reader:
         spec = OffsetSpec.for_timestamp(timestamp_ms)
         return self._offsets(places, spec, IsolationLevel.READ_COMMITTED)
 
+    def newest_ms(self, topics: Sequence[str]) -> dict[tuple[str, int], int]:
+        """Highest timestamp of each partition that holds a record."""
+        places = [(topic, number) for topic in topics for number in range(self.partitions(topic))]
+        found = self._found(places, OffsetSpec.max_timestamp(), IsolationLevel.READ_UNCOMMITTED)
+        return {place: at.timestamp for place, at in found.items() if at.offset >= 0}
+
     def records(self, ranges: Ranges, stall_s: float = STALL_S) -> Iterator[Record]:
         """Yield what lies in the ranges, in order per partition. Raises ReadStalledError."""
         left = {place: end for place, (first, end) in ranges.items() if first < end}
@@ -204,6 +210,11 @@ class Reader:
     def _offsets(
         self, places: Sequence[tuple[str, int]], spec: OffsetSpec, level: IsolationLevel
     ) -> dict[tuple[str, int], int]:
+        return {place: at.offset for place, at in self._found(places, spec, level).items()}
+
+    def _found(
+        self, places: Sequence[tuple[str, int]], spec: OffsetSpec, level: IsolationLevel
+    ) -> dict[tuple[str, int], Any]:
         wanted = {TopicPartition(*place): spec for place in places}
         deadline_s = time.monotonic() + REACH_S
         while True:
@@ -211,7 +222,7 @@ class Reader:
                 futures = self._admin.list_offsets(
                     wanted, isolation_level=level, request_timeout=REACH_S * 2
                 )
-                return {(at.topic, at.partition): f.result().offset for at, f in futures.items()}
+                return {(at.topic, at.partition): f.result() for at, f in futures.items()}
             except KafkaException as error:
                 if error.args[0].code() in NO_LEADER and time.monotonic() < deadline_s:
                     time.sleep(POLL_S)

@@ -298,6 +298,31 @@ def test_a_worker_without_a_right_says_which(guarded: SecuredBroker, tmp_path: P
     assert f"does not allow this worker: Read on group {GROUP};" in output
 
 
+def test_the_doctor_names_the_right(guarded: SecuredBroker, tmp_path: Path) -> None:
+    environ = {
+        **guarded.environ("worker"), **NAMES, "FORECART_STATE_DIR": str(tmp_path),
+        "FORECART_PROVIDER": "cpu",
+    }  # fmt: skip
+    done = CliRunner().invoke(group, ["doctor"], env=environ)
+    assert done.exit_code == 0, done.output
+    assert "User:worker may do on topics and group what a worker does" in done.output
+    assert "no right DescribeConfigs (operator)" in done.output
+    right = Right("topic", f"{PREFIX}user-state", ("Write",))
+    disallow(guarded, right, "worker")
+    try:
+        done = CliRunner().invoke(group, ["doctor"], env=environ)
+    finally:
+        allow(guarded, right, "worker")
+    assert done.exit_code == 1
+    assert f"a worker lacks: Write on topic {PREFIX}user-state\n" in done.output
+    assert "mend: `forecart topics acls worker --principal User:worker` prints" in done.output
+    wrong = {**environ, "FORECART_SASL_PASSWORD": "wr0ng-5ecret"}
+    done = CliRunner().invoke(group, ["doctor"], env=wrong)
+    assert done.exit_code == 1
+    assert "does not know this name and password" in done.output
+    assert "5ecret" not in done.output
+
+
 def test_what_is_printed_is_what_is_needed() -> None:
     for role in ROLES:
         done = CliRunner().invoke(
