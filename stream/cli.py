@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "topics": "Create or describe the topics.",
     "tail": "Show predictions or alerts as they come.",
     "state": "Show what is kept of one user.",
+    "capacity": "Say what a load takes: partitions, workers, memory, disk.",
     "audit": "Check that every input event is accounted for.",
     "explain": "Show which events made a prediction what it is.",
     "model": "Show, check, compare bundles; say which one serves.",

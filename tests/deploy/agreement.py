@@ -8,12 +8,13 @@ their labels and values, by tests/ops/promql.py.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from stream.security import SECRETS
 from stream.settings import ENV_PREFIX, Settings
 from stream.wire.topics import TABLE
 from tests.ops import promql
@@ -21,6 +22,8 @@ from tests.ops import promql
 TEXTS = {".yml", ".yaml", ".json", ".md", ".env", ""}  # "": the Dockerfile
 WEB_PORT = Settings().web_port
 TOPICS = {topic.name for topic in TABLE}
+KUBERNETES = "deploy/kubernetes/"
+LISTENING = ("statefulset.yaml", "service.yaml")
 # Where a container's file lies in the tree is known of what is mounted; of these it need not be.
 CONTAINERS_OWN = ("/opt/kafka/bin/",)
 
@@ -48,7 +51,7 @@ class Tree:
             (path, document)
             for path, text in self.texts.items()
             if path.endswith((".yml", ".yaml"))
-            for document in yaml.load_all(text, yaml.CSafeLoader)
+            for document in parsed(text)
         ]
 
     @cached_property
@@ -56,7 +59,8 @@ class Tree:
         return self.document("docker-compose.yml")
 
     def document(self, path: str) -> dict[str, Any]:
-        return dict(yaml.load(self.texts[path], yaml.CSafeLoader))
+        (only,) = parsed(self.texts[path])
+        return dict(only)
 
     @cached_property
     def services(self) -> dict[str, dict[str, Any]]:
@@ -66,6 +70,12 @@ class Tree:
         """Folder in the container -> folder in the tree, of what a service mounts from there."""
         parts = [volume.split(":") for volume in self.services[name].get("volumes", [])]
         return {part[1]: part[0] for part in parts if part[0].startswith("./")}
+
+
+@cache
+def parsed(text: str) -> list[Any]:
+    """Give the documents of a YAML file; nobody changes them."""
+    return list(yaml.load_all(text, yaml.CSafeLoader))
 
 
 def walk(node: Any) -> Iterator[tuple[str, Any]]:
@@ -134,7 +144,7 @@ def files(tree: Tree) -> Iterator[str]:
             continue
         folder = (tree.root / path).parent
         parts = [value for key, value in walk(document) if key in {"resources", "components"}]
-        parts += [value for key, value in walk(document) if key in {"path", "files"}]
+        parts += [value for key, value in walk(document) if key in {"files", "envs"}]
         for part in parts:
             if not str(part).startswith("/") and not (folder / str(part)).exists():
                 yield f"{path}: no {part}"
@@ -189,6 +199,47 @@ def ports(tree: Tree) -> Iterator[str]:
                 yield f"deploy/prometheus/prometheus.yml: no service {host}"
 
 
+def kubernetes(tree: Tree) -> Iterator[str]:
+    """Pods listen and are let in where the worker listens; files of secrets are mounted."""
+    broker_ports, mounted, told = set(), set(), []
+    for path, document in tree.documents:
+        if not path.startswith(KUBERNETES):
+            continue
+        for key, value in walk(document):
+            if key in {"port", "targetPort", "containerPort"} and path.endswith(LISTENING):
+                if value not in {WEB_PORT, "http"}:
+                    yield f"{path}: {key} {value}, not {WEB_PORT}"
+            elif key == "egress":
+                broker_ports |= {port["port"] for port in value["ports"]}
+            elif key == "ingress":
+                wrong = {port["port"] for port in value["ports"]} - {WEB_PORT}
+                yield from (f"{path}: lets in to {port}" for port in wrong)
+            elif key == "mountPath":
+                mounted.add(value)
+            elif key == "patch":
+                mounted |= set(re.findall(r"mountPath: ([\w/.-]+)", value))
+    for path, text in tree.texts.items():
+        if path.startswith(KUBERNETES) and path.endswith(".env"):
+            told += [(path, *line.split("=", 1)) for line in text.splitlines() if "=" in line]
+    for path, name, value in told:
+        if name.endswith("_FILE") and str(Path(value).parent) not in mounted:
+            yield f"{path}: {name} is {value}, where nothing is mounted"
+        if name == ENV_PREFIX + "BROKER" and int(value.rpartition(":")[2]) not in broker_ports:
+            yield f"{path}: {value} is not let out"
+        if name == ENV_PREFIX + "WEB_PORT" and value != str(WEB_PORT):
+            yield f"{path}: listens on {value}, not {WEB_PORT}"
+
+
+def secrets(tree: Tree) -> Iterator[str]:
+    """No password or key stands in a file."""
+    names = "|".join(ENV_PREFIX + name.upper() for name in sorted(SECRETS))
+    for path, text in tree.texts.items():
+        yield from (f"{path}: {name} in plain text" for name in re.findall(rf"({names})[=:]", text))
+    for path, document in tree.documents:
+        if isinstance(document, dict) and document.get("kind") == "Secret":
+            yield f"{path}: a secret in plain text"
+
+
 def _ports(service: dict[str, Any]) -> set[int]:
     """Give the ports on which a service listens: those it publishes, and Kafka's listeners."""
     found = {int(str(port).rpartition(":")[2]) for port in service.get("ports", [])}
@@ -204,7 +255,7 @@ def images(tree: Tree) -> Iterator[str]:
     said += [
         (path, str(value))
         for path, document in tree.documents
-        if path.startswith("deploy/kubernetes/")
+        if path.startswith(KUBERNETES)
         for key, value in walk(document)
         if key == "image" and isinstance(value, str)
     ]
@@ -214,7 +265,9 @@ def images(tree: Tree) -> Iterator[str]:
             yield f"{path}: {image} is not pinned"
 
 
-RULES = (settings, metrics, topics, files, container_paths, ports, images)
+RULES = (
+    settings, metrics, topics, files, container_paths, ports, images, kubernetes, secrets,
+)  # fmt: skip
 
 
 def faults(root: Path) -> list[str]:

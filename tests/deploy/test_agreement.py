@@ -1,10 +1,16 @@
 """What is deployed agrees with the code, and each kind of fault that is put in is found."""
 
+import re
 import shutil
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
 
+from stream.shell.health import Health
+from stream.shell.metrics import Metrics
+from stream.shell.web import Web
 from tests.deploy import agreement
 
 ROOT = Path(__file__).parents[2]
@@ -13,6 +19,37 @@ COPIED = {"deploy", "docker-compose.yml", ".dockerignore"}
 
 def test_everything_that_is_named_exists():
     assert agreement.faults(ROOT) == []
+
+
+def test_pages_that_are_asked_for_are_answered():
+    """By the worker's own web server: probes of Compose and Kubernetes, what Prometheus reads."""
+    tree = agreement.Tree(ROOT)
+    probes = [str(s.get("healthcheck", "")) for n, s in tree.services.items() if "worker" in n]
+    asked = {path for probe in probes for path in re.findall(r":6066(/\w+)", probe)}
+    asked |= {
+        value
+        for path, document in tree.documents
+        if path.startswith(agreement.KUBERNETES)
+        for key, value in agreement.walk(document)
+        if key == "path" and path.endswith(("statefulset.yaml", "podmonitor.yaml"))
+    }
+    assert asked == {"/healthz", "/readyz", "/metrics"}
+    web = Web("127.0.0.1", 0, Metrics(2), Health())
+    address = web.start()
+    try:
+        assert {path: status(address + path) for path in (*asked, "/healthy")} == {
+            "/healthz": 200, "/readyz": 503, "/metrics": 200, "/healthy": 404,
+        }  # fmt: skip
+    finally:
+        web.stop()
+
+
+def status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 our own server
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 @pytest.fixture
@@ -38,6 +75,10 @@ ALERTS = "deploy/prometheus/rules/alerts.yml"
 PROMETHEUS = "deploy/prometheus/prometheus.yml"
 DATASOURCE = "deploy/grafana/provisioning/datasources/prometheus.yml"
 PROVIDER = "deploy/grafana/provisioning/dashboards/forecart.yml"
+BASE = "deploy/kubernetes/base"
+SECURED = "deploy/kubernetes/components/secured/settings.env"
+TOPICS = "deploy/kubernetes/overlays/strimzi-topics/topics.yaml"
+KEDA = "deploy/kubernetes/components/keda/scaledobject.yaml"
 SEEDED = [
     # A setting, a metric, a topic, a path that do not exist.
     (COMPOSE, "FORECART_GUARANTEE:", "FORECART_PROMISE:", "no setting FORECART_PROMISE"),
@@ -80,6 +121,20 @@ SEEDED = [
         "no dashboards in /var/lib/grafana/pages",
     ),
     (ALERTS, "deploy/runbooks/LagHigh.md", "deploy/runbooks/LagLow.md", "no file deploy/runbooks"),
+    (f"{BASE}/settings.env", "USERS_MAX", "PEOPLE_MAX", "no setting FORECART_PEOPLE_MAX"),
+    (f"{BASE}/settings.env", ":9092", ":9094", "is not let out"),
+    (
+        f"{BASE}/statefulset.yaml",
+        "containerPort: 6066",
+        "containerPort: 6067",
+        "containerPort 6067",
+    ),
+    (f"{BASE}/networkpolicy.yaml", "port: 6066", "port: 6067", "lets in to 6067"),
+    (f"{BASE}/kustomization.yaml", "- service.yaml", "- services.yaml", "no services.yaml"),
+    (KEDA, "forecart_consumer_lag_records", "forecart_backlog", "no metric forecart_backlog"),
+    (TOPICS, "topicName: clicks", "topicName: clacks", "no topic clacks"),
+    (SECURED, "secrets/forecart/ca.crt", "secrets/kafka/ca.crt", "where nothing is mounted"),
+    (SECURED, "PASSWORD_FILE=", "PASSWORD=", "FORECART_SASL_PASSWORD in plain text"),
 ]
 
 

@@ -10,6 +10,7 @@ PACKAGES = {
     "promtool": "apt-get install --no-install-recommends prometheus",
     "prometheus": "apt-get install --no-install-recommends prometheus",
     "chromium": "apt-get install --no-install-recommends chromium",
+    "kubectl": "kubernetes.io/docs/tasks/tools tells how",
 }
 
 
