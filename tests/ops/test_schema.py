@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.test_compose import from_pypi
+from tests.deploy.from_pypi import from_pypi
 
 PACKAGE = "grafana-foundation-sdk==0.0.21"  # the unpinned one is for Grafana 10
 PAGES = sorted((Path(__file__).parents[2] / "deploy/grafana/dashboards").glob("*.json"))
