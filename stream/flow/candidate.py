@@ -16,7 +16,7 @@ from stream.flow.comparison import compare, item_map
 from stream.flow.effects import Effects
 from stream.flow.limits import FlowLimits
 from stream.flow.observe import Observer
-from stream.flow.runtime import Runtime
+from stream.flow.runtime import Runtime, awaited
 from stream.flow.warming import Flags, Warming
 
 if TYPE_CHECKING:
@@ -119,9 +119,12 @@ class Candidate:
         )
 
     def wait(self) -> None:
-        """Wait until all that was planned has run: a batch's steps and one budget at most."""
+        """Wait until all that was planned has run: a batch's steps and one budget at most.
+
+        Raises StuckError where it does not end: the scorer's thread is the serving model's too.
+        """
         if self._last is not None:
-            self._last.result(self._limits.batch_deadline_s)
+            awaited(self._last, self._limits.batch_deadline_s, "what the next model has to run")
 
     # -- on the scorer's thread
 

@@ -21,7 +21,7 @@ from stream.core.results import Applied
 from stream.flow.candidate import Candidate, Serving
 from stream.flow.limits import FlowLimits
 from stream.flow.observe import Observer, Purpose
-from stream.flow.runtime import Runtime
+from stream.flow.runtime import Runtime, awaited
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -93,7 +93,10 @@ class Models:
         return scores
 
     def try_score(self, plan: Plan) -> Scores:
-        """Score a plan that starts from no pool; keep nothing. Raises what scoring raises."""
+        """Score a plan that starts from no pool; keep nothing.
+
+        Raises what scoring raises, and StuckError where it does not end.
+        """
 
         def score() -> Scores:
             scorer = self.serving.scorer
@@ -103,7 +106,8 @@ class Models:
             finally:
                 scorer.close(TRIAL)
 
-        return self._runtime.scoring.submit(score).result(self._limits.batch_deadline_s)
+        scores = self._runtime.scoring.submit(score)
+        return awaited(scores, self._limits.batch_deadline_s, "scoring a row alone")
 
     def warm(self, engines: Sequence[Engine]) -> None:
         """Give the candidate its budget; the engines take turns at being first."""

@@ -25,7 +25,7 @@ from stream.flow.crash_note import NOWHERE, CrashNote
 from stream.flow.models import Models
 from stream.flow.partition import Partition, Taken
 from stream.flow.ports import CrashNotes
-from stream.flow.stops import QuarantineError
+from stream.flow.stops import QuarantineError, WorkerStopError
 from stream.wire.state import changelog
 
 log = logging.getLogger(__name__)
@@ -151,6 +151,8 @@ def _first_guilty(
         alive()
         try:
             _run_row(partition, engine, taken, row, models)
+        except WorkerStopError:  # the scorer's thread hangs: no row's fault
+            raise
         except Exception as error:  # noqa: BLE001 whatever it is, it is what is looked for
             return row, error
     return None

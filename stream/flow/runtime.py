@@ -7,8 +7,13 @@ metrics, may read the clock itself.
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
+
+from stream.flow.stops import StuckError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,16 @@ class Runtime:
         """Let the threads go; what has not begun is not run."""
         for executor in (self.decoding, self.scoring, self.committing):
             executor.shutdown(wait=False, cancel_futures=True)
+
+
+def awaited(future: "Future[T]", limit_s: float, what: str) -> T:
+    """Wait for what another thread does. Raises StuckError, and whatever it raises itself."""
+    try:
+        return future.result(limit_s)
+    except TimeoutError as error:
+        if future.done():
+            raise  # its own
+        raise StuckError(f"{what} takes more than {limit_s:.1f} s") from error
 
 
 def threads() -> Runtime:

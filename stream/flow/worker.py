@@ -29,8 +29,8 @@ from stream.flow.partition import Flight, Partition, Taken, open_partition
 from stream.flow.ports import Chunk, Fetching
 from stream.flow.quarantine import Quarantine
 from stream.flow.restore import Engines
-from stream.flow.runtime import Runtime
-from stream.flow.stops import EngineError, StuckError, WorkerStopError
+from stream.flow.runtime import Runtime, awaited
+from stream.flow.stops import EngineError, WorkerStopError
 from stream.wire.decode import Decoder
 
 if TYPE_CHECKING:
@@ -288,12 +288,8 @@ class Worker:
             return None
         self._at_work = flight.partition, flight.taken
         began = self._monotonic()
-        try:
-            scores = flight.scores.result(self._limits.batch_deadline_s)
-        except TimeoutError as error:
-            raise StuckError(
-                f"scoring {len(flight.applied.scored)} rows took {self._monotonic() - began:.1f} s"
-            ) from error
+        rows_count = len(flight.applied.scored)
+        scores = awaited(flight.scores, self._limits.batch_deadline_s, f"scoring {rows_count} rows")
         self._observer.stage("queue", self._monotonic() - began)
         settled = flight.partition.engine.settle(flight.applied, scores)
         flight.partition.note_settled(flight.taken, settled, self._now_ms())

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -16,9 +17,10 @@ from stream.core.plan import Plan, Scores
 from stream.core.results import Applied, Batch
 from stream.flow.crash_note import CrashNote
 from stream.flow.effects import Effects
+from stream.flow.models import TRIAL
 from stream.flow.quarantine import HOUR_S
 from stream.flow.restore import Engines
-from stream.flow.stops import EngineError, QuarantineError
+from stream.flow.stops import EngineError, QuarantineError, StuckError
 from stream.local.crash_notes import FileCrashNotes
 from stream.wire.hashing import id_hash
 from tests.flow.fakes import FakeChunk, FakeNotes, FakeTransaction, Rig, make_rig
@@ -51,14 +53,18 @@ def clicks(bad: set[int]) -> list[tuple[bytes, bytes]]:
 
 
 async def run(
-    log: list[tuple[bytes, bytes]], notes: FakeNotes, transaction: FakeTransaction, scorer: Any
+    log: list[tuple[bytes, bytes]],
+    notes: FakeNotes,
+    transaction: FakeTransaction,
+    scorer: Any,
+    **changed: float,
 ) -> Rig:
     """Start from what is committed, as a new process would, and run to the end or a failure."""
     transaction.open, transaction.begun = [], False
     engines = Engines(CONFIG, 1, 64)
     state = [(key, value) for name, _, key, value in transaction.committed if name == "state"]
     engines.restore(0, [key for key, _ in state], [value for _, value in state])
-    rig = make_rig(scorer, engines, transaction, CONFIG, notes, batch_events_max=16)
+    rig = make_rig(scorer, engines, transaction, CONFIG, notes, batch_events_max=16, **changed)
     rig.worker.start()
     starts = engines.positions(0) or START[0]
     with contextlib.suppress(QuarantineError):  # told to the group as well as to `fail`
@@ -113,6 +119,24 @@ async def test_what_raised_once_and_never_again_is_predicted() -> None:
     assert again.failures == []
     assert len(transaction.values("predictions")) == GOOD
     assert transaction.values("dead-letters") == []
+
+
+async def test_a_scorer_that_hangs_is_no_rows_fault() -> None:
+    class Hanging(PickyScorer):
+        end = threading.Event()
+
+        def score(self, partition: int, plan: Plan) -> Scores:
+            if partition == TRIAL:
+                self.end.wait(60)
+            return super().score(partition, plan)
+
+    log, notes, transaction = clicks({33}), FakeNotes(), FakeTransaction()
+    await run(log, notes, transaction, PickyScorer())
+    again = await run(log, notes, transaction, Hanging(), batch_deadline_s=0.3)
+    Hanging.end.set()
+    assert [type(error) for error in again.failures] == [StuckError]
+    assert transaction.values("dead-letters") == []
+    assert notes.notes[0].quarantined_at_s == ()
 
 
 @pytest.mark.parametrize("where", ["apply", "encode"])
