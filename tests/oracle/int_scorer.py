@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from stream.core.compiled import compiled
+from stream.core.layout import TOKENS_MAX, Records
 from stream.core.plan import Plan, Scores
 from tests.oracle.records import Answer, Step
 
@@ -93,18 +95,95 @@ class IntScorer:
             check_plan(plan)
         pool = self.pools[partition]
         h = np.where(plan.pool_in >= 0, pool[plan.pool_in], 0)  # (S,) all read before any write
-        f = _plan_inputs(plan)  # (N,)
-        after = np.zeros(len(f), np.int64)  # state after each step
-        for wave in range(int(plan.wave.max(initial=-1)) + 1):
-            steps = np.flatnonzero(plan.wave == wave)
-            segments = plan.segment[steps]
-            h[segments] = (h[segments] * A + f[steps]) % P
-            after[steps] = h[segments]
+        after = np.empty(len(plan.steps), np.int64)  # state after each step
+        run_steps(plan.steps, plan.gap_ms, plan.segment, np.argsort(plan.wave), h, after)
         kept = plan.pool_out >= 0
         pool[plan.pool_out[kept]] = h[kept]
-        self.steps_run += len(f)
+        self.steps_run += len(after)
         self.plans_run += 1
-        return _plan_answers(after[plan.row_step], plan)
+        rows = len(plan.row_step)
+        scores = Scores(
+            next_event=np.empty((rows, 3), np.float32),
+            purchase=np.empty(rows, np.float32),
+            hazard=np.empty((rows, len(PROFILES[0])), np.float32),
+            items=np.empty((rows, 2), np.int32),
+            item_scores=np.empty((rows, 2), np.float32),
+        )
+        answer_rows(after[plan.row_step], plan.context, plan.recent, *scores[:5])
+        return scores
+
+
+@compiled
+def run_steps(
+    steps: Records,  # (N,) STEP
+    gap_ms: npt.NDArray[np.int64],  # (N,)
+    segment: npt.NDArray[np.int32],  # (N,)
+    order: npt.NDArray[np.int64],  # (N,) by wave
+    h: npt.NDArray[np.int64],  # (S,) changed
+    after: npt.NDArray[np.int64],  # (N,) written
+) -> None:
+    """Carry the state of every segment over its steps."""
+    for at in order:
+        step = steps[at]
+        f = WEIGHTS[0] * np.int64(step.event_id % np.uint64(P)) % P
+        f += WEIGHTS[1] * np.int64(step.item % np.uint64(P)) % P
+        f += WEIGHTS[2] * (np.int64(step.time_ms) % P) % P
+        f += WEIGHTS[3] * (np.int64(step.source) % P) % P
+        f += WEIGHTS[4] * ((np.int64(step.price_cents) + 1) % P) % P
+        f += WEIGHTS[5] * (np.int64(step.category) % P) % P
+        for token in range(TOKENS_MAX):
+            f += WEIGHTS[6 + token] * np.int64(step.tokens[token]) % P
+        f += WEIGHTS[10] * np.int64(step.quantity) % P
+        f += WEIGHTS[11] * np.int64(step.event_type) % P
+        f += WEIGHTS[12] * np.int64(step.action) % P
+        f += WEIGHTS[13] * ((gap_ms[at] + 1) % P) % P
+        owner = segment[at]
+        h[owner] = (h[owner] * A + f % P) % P
+        after[at] = h[owner]
+
+
+@compiled
+def answer_rows(
+    h: npt.NDArray[np.int64],  # (B,)
+    context: npt.NDArray[np.uint32],  # (B, 3)
+    recent: npt.NDArray[np.uint64],  # (B, W)
+    next_event: npt.NDArray[np.float32],  # the rest: as Scores has them, written
+    purchase: npt.NDArray[np.float32],
+    hazard: npt.NDArray[np.float32],
+    items: npt.NDArray[np.int32],
+    item_scores: npt.NDArray[np.float32],
+) -> None:
+    """Answer for every row from its state, its context and its recent items."""
+    for row in range(len(h)):
+        g = h[row]
+        for k in range(3):
+            g = (g + CONTEXT_WEIGHTS[k] * (np.int64(context[row, k]) % P)) % P
+        click = 1 + g % 511
+        search = 1 + g // 511 % 511
+        next_event[row, 0] = click / 1024
+        next_event[row, 1] = search / 1024
+        next_event[row, 2] = (1024 - click - search) / 1024
+        purchase[row] = g // 7 % 1025 / 1024
+        profile = PROFILES[g % len(PROFILES)]
+        for b in range(len(profile)):
+            hazard[row, b] = (profile[b] + g // (97 + b) % 3) / 1024
+        items[row, 0] = (g % ITEMS_COUNT + sum_distinct(recent[row])) % ITEMS_COUNT
+        items[row, 1] = g % ITEMS_COUNT
+        item_scores[row, 0] = (512 + g % 512) / 1024
+        item_scores[row, 1] = g % 512 / 1024
+
+
+@compiled
+def sum_distinct(items: npt.NDArray[np.uint64]) -> int:
+    """Sum distinct items, modulo ITEMS_COUNT."""
+    total = 0
+    for k in range(len(items)):
+        seen = False
+        for earlier in range(k):
+            seen = seen or items[earlier] == items[k]
+        if not seen:
+            total += np.int64(items[k] % np.uint64(ITEMS_COUNT))
+    return total
 
 
 class FixedScorer:
@@ -163,50 +242,3 @@ def check_plan(plan: Plan) -> None:
     assert ((starts < 0) <= (froms < 0)).all(), "a carried segment whose first step has no gap"
     assert (starts[froms < 0] == -1).all(), "a segment from zero state has a step before it"
     assert (plan.gap_ms[plan.wave > 0] >= 0).all(), "a gap inside a segment is missing or negative"
-
-
-def _plan_inputs(plan: Plan) -> npt.NDArray[np.int64]:
-    steps = plan.steps
-    tokens = steps["tokens"].astype(np.int64)  # (N, 4)
-    columns = (
-        (steps["event_id"] % np.uint64(P)).astype(np.int64),
-        (steps["item"] % np.uint64(P)).astype(np.int64),
-        steps["time_ms"] % P,
-        steps["source"] % P,
-        steps["price_cents"].astype(np.int64) + 1,
-        steps["category"].astype(np.int64),
-        *tokens.T,
-        steps["quantity"].astype(np.int64),
-        steps["event_type"].astype(np.int64),
-        steps["action"].astype(np.int64),
-        plan.gap_ms + 1,
-    )
-    f = np.zeros(len(steps), np.int64)
-    for weight, column in zip(WEIGHTS, columns, strict=True):
-        f = (f + weight * (column % P)) % P
-    return f
-
-
-def _plan_answers(h: npt.NDArray[np.int64], plan: Plan) -> Scores:
-    g = h.copy()  # (B,)
-    for k, weight in enumerate(CONTEXT_WEIGHTS):
-        g = (g + weight * (plan.context[:, k].astype(np.int64) % P)) % P
-    click = 1 + g % 511
-    search = 1 + g // 511 % 511
-    next_event = np.stack([click, search, 1024 - click - search], axis=1)  # (B, 3)
-    bins = len(PROFILES[0])
-    profile = np.array(PROFILES, np.int64)[g % len(PROFILES)]  # (B, 8)
-    hazard = profile + g[:, None] // (97 + np.arange(bins, dtype=np.int64)) % 3
-    recent = [sum({item for item in row if item}) for row in plan.recent.tolist()]
-    first = [(a + b) % ITEMS_COUNT for a, b in zip(g.tolist(), recent, strict=True)]
-    return Scores(
-        next_event=_of_1024(next_event),
-        purchase=_of_1024(g // 7 % 1025),
-        hazard=_of_1024(hazard),
-        items=np.stack([np.array(first, np.int64), g % ITEMS_COUNT], axis=1).astype(np.int32),
-        item_scores=_of_1024(np.stack([512 + g % 512, g % 512], axis=1)),
-    )
-
-
-def _of_1024(k: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    return (k / 1024).astype(np.float32)

@@ -183,11 +183,11 @@ class Member:
     # -- work
 
     def fetch(self, chance: random.Random, *, again: bool = False) -> None:
-        """Stand for ChunkThread._drain: hand over a chunk of some input that is not held."""
+        """Stand for ChunkThread._drain: hand over chunks of inputs that are not held."""
         places = self.places()
-        if places:
+        for place in chance.sample(places, chance.randrange(len(places) + 1)):
             back = chance.randrange(1, 10) if again else 0
-            self.fetch_from(chance.choice(places), chance.randrange(1, 40), back)
+            self.fetch_from(place, chance.choice((3, 30, 60)), back)
 
     def places(self) -> list[tuple[str, int]]:
         """Name the inputs that are fetched."""

@@ -102,9 +102,9 @@ class World:
     def step(self) -> None:
         """Let one of all do one thing."""
         roll = self.chance.random()
-        if roll < 0.04:
+        if roll < 0.08:
             self._write_some()
-        elif roll < 0.12:
+        elif roll < 0.2:
             self._broker_step()
         else:
             self._member_step()
@@ -310,7 +310,7 @@ class World:
     def _write_some(self) -> None:
         number = self.chance.randrange(len(self._unsent))
         queue = self._unsent[number]
-        count = min(len(queue), self.chance.choice((1, 5, 15, 40)))
+        count = min(len(queue), self.chance.choice((5, 15, 40, 60)))
         transactional = self.chance.random() < 0.2
         times = 1 + (self.chance.random() < self.shape.sender_aborts)
         part = [queue.popleft() for _ in range(count)]

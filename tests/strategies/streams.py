@@ -119,18 +119,20 @@ class StreamBuilder:
         self.now_ms = START_MS
         self.offsets = [0, 100, 7_000]
         self.sent: list[Event] = []
+        self._good: list[Event] = []  # those that can be sent again
 
     def add(self, move: Move) -> Event:
         """Append the event of a move."""
         event = self._event(move)
         self.sent.append(event)
+        if event.steps:
+            self._good.append(event)
         return event
 
     def _event(self, move: Move) -> Event:
         delta_ms = self.deltas_ms[move.delta]
-        good = [event for event in self.sent if event.steps]
-        if move.kind in {"repeat", "repeat_moved"} and good:
-            first = good[-1 - move.back % len(good)]
+        if move.kind in {"repeat", "repeat_moved"} and self._good:
+            first = self._good[-1 - move.back % len(self._good)]
             return self._repeat(first, delta_ms if move.kind == "repeat_moved" else 0)
         if move.kind in {"forget", "forget_late"}:
             time_ms = self.now_ms - (delta_ms if move.kind == "forget_late" else 0)
