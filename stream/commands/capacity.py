@@ -1,5 +1,6 @@
 """`forecart capacity`: partitions, workers, memory, disk and restore time for a load."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from stream.commands.capacity_plan import (
     CapacityError,
     Load,
     Plan,
-    as_dict,
     plan,
     rate_of,
 )
@@ -79,7 +79,7 @@ def command(
     except (BundleError, CapacityError) as error:
         raise click.ClickException(str(error)) from error
     if as_json:
-        click.echo(json.dumps(as_dict(made)))
+        click.echo(json.dumps(dataclasses.asdict(made)))
         return
     _write(made, settings)
 

@@ -257,8 +257,3 @@ def _restore_s(load: Load, disk: float, partitions: int, taken: int) -> float:
     share = taken / partitions * SPREAD
     read = disk * share / (MEASURED["restore_mb_per_s"].value * MB)
     return read + load.users * share * MEASURED["restore_us"].value / 1e6
-
-
-def as_dict(made: Plan) -> dict[str, float]:
-    """Give the plan for --json."""
-    return dataclasses.asdict(made)

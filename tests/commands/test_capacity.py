@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -108,7 +108,7 @@ def test_json_is_the_plan(forecart):
     result = forecart(*ASKED, "--json", "--set", "items_top=0")
     made = json.loads(result.stdout)
     expected = plan(replace(LOAD, worker_bytes_max=8 * GIB), Settings(items_top=0))
-    assert made == capacity_plan.as_dict(expected)
+    assert made == asdict(expected)
 
 
 @pytest.mark.parametrize(
