@@ -59,14 +59,14 @@ def read_counts(user: Record, time_ms: int, sliding: Records, tumbling: Records)
         start_ms = ((time_ms - shift) // length_ms) * length_ms + shift
         start = start_ms // size_ms
         for kind in range(3):
-            whole = 0
-            aligned = 0
-            for index in range(buckets):
-                bucket = newest - index
-                cell = kind * _CELLS_PER_TYPE + _FIRST[window] + bucket % buckets
-                count = user.counters[cell]
-                whole += count
-                if bucket >= start:
-                    aligned += count
-            sliding[kind * 3 + window] = whole
-            tumbling[kind * 3 + window] = aligned
+            sliding[kind * 3 + window] = 0
+            tumbling[kind * 3 + window] = 0
+        at = newest % buckets
+        for index in range(buckets):
+            aligned = newest - index >= start
+            for kind in range(3):
+                count = user.counters[kind * _CELLS_PER_TYPE + _FIRST[window] + at]
+                sliding[kind * 3 + window] += count
+                if aligned:
+                    tumbling[kind * 3 + window] += count
+            at = at - 1 if at > 0 else buckets - 1  # a division here would be 57 a row

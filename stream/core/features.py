@@ -14,7 +14,7 @@ from stream.core.compiled import compiled
 from stream.core.counters import read_counts
 from stream.core.layout import EVENT_TYPES, NEVER_MS
 from stream.core.state import State
-from stream.core.window import session_start
+from stream.core.window import ring_at, session_start
 
 _WINDOWS: Final = ("1h", "24h", "7d")
 
@@ -71,8 +71,8 @@ def head_features(
     head = np.int64(user.ring_head)
     length = np.int64(user.ring_len)
     out[22] = length - start
-    first_ms = state.ring[slot, (head + start) % size].time_ms
-    last_step_ms = state.ring[slot, (head + length - 1) % size].time_ms
+    first_ms = state.ring[slot, ring_at(head, start, size)].time_ms
+    last_step_ms = state.ring[slot, ring_at(head, length - 1, size)].time_ms
     out[23] = last_step_ms - first_ms
     day = 2.0 * math.pi * (now_ms % _DAY_MS) / _DAY_MS
     week = 2.0 * math.pi * ((now_ms - _MONDAY_MS) % _WEEK_MS) / _WEEK_MS

@@ -6,7 +6,7 @@ import numpy.typing as npt
 from stream.core.compiled import compiled
 from stream.core.layout import Record
 from stream.core.state import State
-from stream.core.window import scored_steps
+from stream.core.window import ring_at, scored_steps
 from stream.core.work import ApplyRules, Work
 
 
@@ -44,11 +44,11 @@ def plan_event(
     start = length - taken
     for position in range(start, length):
         at = work.counts[4]
-        step = state.ring[slot, (head + position) % size]
+        step = state.ring[slot, ring_at(head, position, size)]
         work.steps[at] = step
         work.gap_ms[at] = -1
         if position > 0 and (carried or position > start):
-            former = state.ring[slot, (head + position - 1) % size]
+            former = state.ring[slot, ring_at(head, position - 1, size)]
             work.gap_ms[at] = step.time_ms - former.time_ms
         work.segment[at] = open_segment[local]
         work.wave[at] = open_wave[local]

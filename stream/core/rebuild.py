@@ -11,7 +11,7 @@ from stream.core.features import HEAD_COUNT
 from stream.core.layout import STEP, Records
 from stream.core.plan import Plan
 from stream.core.state import State
-from stream.core.window import scored_steps
+from stream.core.window import ring_at, scored_steps
 
 
 def pool_rows(state: State, wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
@@ -69,11 +69,11 @@ def _write_rebuilds(
         head = np.int64(user.ring_head)
         first = max(np.int64(0), length - scored_steps(user.steps_count, refresh_steps))
         for position in range(first, length):
-            step = state.ring[slot, (head + position) % size]
+            step = state.ring[slot, ring_at(head, position, size)]
             steps[at] = step
             gap_ms[at] = -1
             if position > first:
-                former = state.ring[slot, (head + position - 1) % size]
+                former = state.ring[slot, ring_at(head, position - 1, size)]
                 gap_ms[at] = step.time_ms - former.time_ms
             segment[at] = segments
             wave[at] = position - first

@@ -16,6 +16,13 @@ _SHIFT_32 = np.uint64(32)
 
 
 @compiled
+def ring_at(head: int, position: int, size: int) -> int:
+    """Return the ring index of a position. A comparison: a division by a variable costs 5 ns."""
+    at = head + position
+    return at - size if at >= size else at
+
+
+@compiled
 def scored_steps(steps_count: int, refresh_steps: int) -> int:
     """Return m: the score after step n is the model from zero state over the last m steps."""
     if steps_count <= 2 * refresh_steps:
@@ -44,20 +51,20 @@ def insert_step(state: State, slot: int, step: Record) -> bool:
     head = np.int64(user.ring_head)
     position = length  # after the last step whose time is not later
     while position > 0:
-        at = (head + position - 1) % size
+        at = ring_at(head, position - 1, size)
         if ring[at].time_ms <= step.time_ms:
             break
         position -= 1
     if length == size:
         if position == 0:
             return False
-        head = (head + 1) % size
+        head = ring_at(head, 1, size)
         user.ring_head = head
         position -= 1
         length -= 1
     for index in range(length, position, -1):
-        ring[(head + index) % size] = ring[(head + index - 1) % size]
-    ring[(head + position) % size] = step
+        ring[ring_at(head, index, size)] = ring[ring_at(head, index - 1, size)]
+    ring[ring_at(head, position, size)] = step
     user.ring_len = length + 1
     return True
 
@@ -71,8 +78,8 @@ def session_start(state: State, slot: int) -> int:
     head = np.int64(user.ring_head)
     position = int(np.int64(user.ring_len) - 1)
     while position > 0:
-        later = ring[(head + position) % size].time_ms
-        earlier = ring[(head + position - 1) % size].time_ms
+        later = ring[ring_at(head, position, size)].time_ms
+        earlier = ring[ring_at(head, position - 1, size)].time_ms
         if later - earlier > SESSION_GAP_MS:
             break
         position -= 1
@@ -92,7 +99,7 @@ def digest(state: State, slot: int) -> np.uint64:
     head = np.int64(user.ring_head)
     value = np.uint64(user.ring_len)
     for position in range(np.int64(user.ring_len)):
-        step = ring[(head + position) % size]
+        step = ring[ring_at(head, position, size)]
         word = step.event_id * _MIX_2
         word ^= step.item * _MIX_3
         word ^= np.uint64(step.time_ms) * _MIX_1

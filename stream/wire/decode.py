@@ -83,7 +83,7 @@ class Decoder:
             steps = _join_steps(topic, events, steps, slow)
         first_rows = np.empty(len(events), np.int64)
         count = number_users(records.data, records.places, events, first_rows)
-        users = [records.key(row) or b"" for row in first_rows[:count].tolist()]
+        users = records.keys_of(first_rows[:count])
         return Decoded(
             topic, partition, offset_first, offset_next, events, steps, users, records, messages
         )

@@ -49,6 +49,14 @@ class RecordColumns(NamedTuple):
         """Copy all keys out."""
         return self._column(0)
 
+    def keys_of(self, rows: Integers) -> list[bytes]:
+        """Copy the keys of some rows out, 0.3 us each; a null key is empty."""
+        view = memoryview(self.data)
+        return [
+            bytes(view[first : first + size]) if size > 0 else b""
+            for first, size in self.places[rows, :2].tolist()
+        ]
+
     def values(self) -> list[bytes | None]:
         """Copy all values out, 0.1 us each."""
         return self._column(2)

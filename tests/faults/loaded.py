@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, TopicPartition
 
 from stream.shell.reader import BrokerError, Reader
 from stream.wire.state import HEADER_KEY, decode_header
@@ -131,11 +130,13 @@ class Loaded:
         """Give the same as the group's committed offsets have it."""
         settings = self.deployment.settings
         places = [TopicPartition(settings.topic(n), p) for n in INPUTS for p in self.partitions]
-        admin = AdminClient({"bootstrap.servers": settings.broker})
-        asked = [ConsumerGroupTopicPartitions(settings.group, places)]
-        (answer,) = admin.list_consumer_group_offsets(asked, require_stable=True).values()
+        asking = Consumer({"bootstrap.servers": settings.broker, "group.id": settings.group})
+        try:  # it joins nothing; read_committed, the default, waits for offsets to be stable
+            answer = asking.committed(places, timeout=_ADMIN_S)
+        finally:
+            asking.close()
         found: dict[int, dict[str, int]] = {partition: {} for partition in self.partitions}
-        for place in answer.result(_ADMIN_S).topic_partitions:
+        for place in answer:
             found[place.partition][place.topic] = place.offset
         return dict(found)
 
