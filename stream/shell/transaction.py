@@ -25,6 +25,10 @@ from stream.shell.producer import Headers, ProducerConfig, produce_all, produce_
 
 CLOSE_S: Final = 5.0
 RETRY_WAIT_S: Final = 0.05
+# Nothing is read before the commit, whose flush waits for no linger. A short one makes small
+# requests, and while five are under way librdkafka's thread looks again and again without a pause:
+# 5 ms cost 2 to 4 us of processor time an event more than 50 (docs/performance.md).
+LINGER_MS: Final = 50
 FENCED: Final = frozenset({
     KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED,
     KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.FENCED_INSTANCE_ID,
@@ -48,6 +52,7 @@ class TransactionalProducer:
         self._producer = Producer(
             {
                 **config.librdkafka(),
+                "linger.ms": LINGER_MS,
                 "transactional.id": transactional_id,
                 "transaction.timeout.ms": int(config.transaction_timeout_s * 1000),
             },

@@ -170,7 +170,7 @@ def test_a_full_queue_is_waited_out_in_order(
     kafka: str, topic: str, group: tuple[str, Membership]
 ) -> None:
     name, member = group
-    producer = transactional(kafka, name, queue_records_max=100, linger_ms=1)
+    producer = transactional(kafka, name, queue_records_max=100)
     producer.begin()
     rows = [b"%d" % n for n in range(2000)]
     producer.produce(topic, 0, rows[:1000], rows[:1000])
