@@ -130,6 +130,16 @@ def test_wrong_arguments_are_one_line(forecart, words, status, line):
     assert line in result.stderr
 
 
+def test_rates_are_the_lowest_of_docs_performance():
+    """Whoever measures anew there takes the lowest over to capacity_plan.py and docs/scaling.md."""
+    text = (DOC.parent / "performance.md").read_text()
+    lowest = re.findall(r"profile `(\w+)`.*?\(([\d,]+) to [\d,]+\) events/s", text)
+    assert dict(lowest) == {
+        "step": f"{MEASURED['events_per_s_without_items'].value:,}",
+        "full": f"{MEASURED['events_per_s_with_items'].value:,}",
+    }
+
+
 def test_the_doc_has_the_same_numbers():
     rows = re.findall(
         r"^\| ([\d,.e+-]+) \| (\S+) \| (.+?) \| `(.+?)` \|", DOC.read_text(), re.MULTILINE
