@@ -83,6 +83,8 @@ SAMPLES = [
     ("docstrings", "stream/x.py", "x = 1", "no docstring"),
     ("docstrings", "stream/__init__.py", "", "no docstring"),
     ("docstrings", "stream/x.py", '"""The job."""', ""),
+    ("crashes", "tests/x.py", "admin.list_consumer_group_offsets([])", "Consumer.committed"),
+    ("crashes", "tests/x.py", "consumer.committed([])", ""),
 ]
 
 

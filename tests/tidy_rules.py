@@ -66,6 +66,10 @@ ADAPTED = {
 }  # fmt: skip
 
 # Clocks, I/O, logging, async and chance have no place in core, whoever asks.
+CRASHING = {
+    "list_consumer_group_offsets": "librdkafka 2.16.1 dies on it (SIGSEGV, rd_kafka_cgrp_op of no"
+    " group) while a coordinator loads: ask by Consumer.committed",
+}
 IMPURE = {
     "asyncio", "datetime", "io", "logging", "multiprocessing", "os", "pathlib", "random",
     "secrets", "socket", "subprocess", "tempfile", "threading", "time", "urllib", "uuid",
@@ -213,4 +217,13 @@ def docstrings(source: Source) -> list[str]:
     return [f"{source.path}: no docstring that says the file's job"]
 
 
-RULES = (floors, libraries, purity, sizes, names, docstrings)
+def crashes(source: Source) -> list[str]:
+    """No call that takes the process with it."""
+    return [
+        f"{source.path}:{node.lineno}: {node.attr}: {CRASHING[node.attr]}"
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Attribute) and node.attr in CRASHING
+    ]
+
+
+RULES = (floors, libraries, purity, sizes, names, docstrings, crashes)

@@ -22,7 +22,6 @@ from stream.local import broker_files as files
 from stream.local import process
 from stream.local.broker_files import BrokerRecord
 from stream.local.jars import KAFKA_VERSION, JarError, class_path, jars_path
-from stream.local.producer_ids import claim_producer_id
 
 if TYPE_CHECKING:
     from stream.settings import Settings
@@ -142,10 +141,6 @@ class EmbeddedKafka:
                     continue
                 raise EmbeddedKafkaError(why)
             files.remember_ports(self.home, port, controller_port)
-            try:
-                claim_producer_id(record.bootstrap)
-            except TimeoutError as error:
-                raise EmbeddedKafkaError(self._why("gives no producer ids")) from error
             return record.bootstrap
         raise AssertionError("unreachable: the last start returns or raises")
 

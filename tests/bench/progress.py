@@ -55,8 +55,7 @@ def watch(
 
     Raises TimeoutError when the deadline passes.
     """
-    # A consumer that joins nothing. Not AdminClient.list_consumer_group_offsets: librdkafka 2.16.1
-    # crashes the process on it where a coordinator is still loading (it has no group to ask again).
+    # A consumer that joins nothing; why not the admin client: tests/tidy_rules.py, CRASHING.
     # Read uncommitted, so that an answer does not wait for a commit under way.
     asking = Consumer(
         {"bootstrap.servers": bootstrap, "group.id": group, "isolation.level": "read_uncommitted"}

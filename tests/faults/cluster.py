@@ -18,7 +18,6 @@ from confluent_kafka.admin import AdminClient
 from stream.local import broker_files as files
 from stream.local import kafka, process
 from stream.local.jars import class_path
-from stream.local.producer_ids import claim_producer_id
 from stream.local.whole import write_whole
 
 NODES: Final = 3
@@ -113,7 +112,6 @@ class Cluster:
             node.format(voters)
             node.start()
         self._wait(lambda: self.alive() == NODES, "three brokers")
-        claim_producer_id(self.bootstrap)
         return self.bootstrap
 
     def down(self) -> None:
