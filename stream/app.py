@@ -13,11 +13,13 @@ import sys
 import time
 from collections.abc import Mapping
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 from stream.flow.account import Account
 from stream.flow.follow import Follower
 from stream.flow.limits import FlowLimits
+from stream.flow.look_up import LookUp
 from stream.flow.models import Models
 from stream.flow.opening import Opener
 from stream.flow.quarantine import Quarantine
@@ -34,6 +36,7 @@ from stream.shell.direct import DirectProducer
 from stream.shell.faust_app import ChunkApp, make_faust_app
 from stream.shell.gpu import open_gpus
 from stream.shell.health import Health
+from stream.shell.live import Live
 from stream.shell.metrics import Metrics
 from stream.shell.producer import ProducerConfig
 from stream.shell.transaction import TransactionalProducer
@@ -53,6 +56,7 @@ SWITCH_S = 0.001
 GC_THRESHOLDS = (50_000, 20, 20)
 DRAIN_S = 30.0  # for an orderly stop
 TELL_EVERY_S = 1.0
+FIND_S = 5.0  # a user, for the live page
 
 
 class GroupTransaction:
@@ -116,14 +120,9 @@ class Service:
         tap = Tap()
         intake = LateIntake()
         self.app = make_faust_app(
-            settings,
-            bootstrap=bootstrap,
-            instance=instance,
-            inputs=inputs,
-            state_topic=settings.topic(STATE),
-            store=engines,
-            intake=intake,
-        )
+            settings, bootstrap=bootstrap, instance=instance, inputs=inputs,
+            state_topic=settings.topic(STATE), store=engines, intake=intake,
+        )  # fmt: skip
         tap.app = self.app
         decoder = Decoder(partitions, settings.event_bytes_max, settings.skew_ms_max)
         self._warm_up = partial(
@@ -163,7 +162,19 @@ class Service:
             fail=tap.fail,
         )
         intake.worker = self.worker
-        self.web = Web(settings.web_bind, settings.web_port, self.metrics, self.health)
+        self._look_up = LookUp(self.worker, engines, models, config, inputs, partitions)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.live, self.web = self._pages(_about(settings, instance, partitions))
+
+    def _pages(self, about: dict[str, object]) -> tuple[Live, Web]:
+        """Build the web server and what its live page shows."""
+        settings = self.settings
+        live = Live(self.metrics, self.health, about, users=bool(settings.token))
+        web = Web(
+            settings.web_bind, settings.web_port, self.metrics, self.health, live,
+            settings.token, self._find_user,
+        )  # fmt: skip
+        return live, web
 
     async def run(self) -> int:
         """Run until a signal or a failure; returns the exit code."""
@@ -172,13 +183,13 @@ class Service:
         sys.setswitchinterval(SWITCH_S)
         gc.freeze()  # modules, vocabulary, graphs: never garbage, and many to look at
         gc.set_threshold(*GC_THRESHOLDS)
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         stop = asyncio.Event()
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, stop.set)
         self.app.on_fail(lambda error: self._failed(error, loop, stop))
         if self.settings.web_port >= 0:
-            log.info("metrics and health on %s", self.web.start())
+            log.info("live page, metrics and health on %s", self.web.start())
         log.info("warming up: a first start compiles, half a minute on two idle cores")
         stopping = asyncio.ensure_future(stop.wait())
         warming = asyncio.ensure_future(asyncio.to_thread(self._warm_up))
@@ -264,6 +275,7 @@ class Service:
             asked = time.monotonic()
             await asyncio.sleep(TELL_EVERY_S)
             self.metrics.loop_lag(max(0.0, time.monotonic() - asked - TELL_EVERY_S))
+            self.live.sample()
             self._tell_restore(started=starting.done())
             if starting.done():
                 self._tell_lag()
@@ -293,6 +305,17 @@ class Service:
                 age_s = max(0.0, now_ms - oldest_ms.get(place, now_ms)) / 1000
                 self.metrics.lag(names[topic], number, max(0, end - committed[place]), age_s)
 
+    def _find_user(self, key: bytes) -> dict[str, Any]:
+        """Look a user up, for a thread of the web server."""
+        if self._loop is None:
+            return {"found": False, "why": ["the worker is starting"]}
+        found = asyncio.run_coroutine_threadsafe(self._look_up.find(key), self._loop)
+        try:
+            return found.result(FIND_S)
+        except (TimeoutError, WorkerStopError):
+            found.cancel()
+            return {"found": False, "why": ["the worker did not answer in time"]}
+
     def _failed(
         self, error: WorkerStopError, loop: asyncio.AbstractEventLoop, stop: asyncio.Event
     ) -> None:
@@ -318,6 +341,19 @@ class LateIntake:
     def on_chunk(self, chunk: Any) -> None:
         """Take a chunk."""
         self.worker.on_chunk(chunk)
+
+
+def _about(settings: Settings, instance: int, partitions: int) -> dict[str, object]:
+    """Give what never changes of a worker, for the live page."""
+    return {
+        "forecart": version("forecart"),
+        "group": settings.group,
+        "instance": instance,
+        "guarantee": settings.guarantee,
+        "objective_ms": settings.latency_objective_ms,
+        "churn_enter": settings.churn_enter,
+        "partitions_total": partitions,
+    }
 
 
 def _producer_config(settings: Settings, bootstrap: str, instance: int) -> ProducerConfig:

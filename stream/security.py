@@ -12,7 +12,9 @@ from typing import Final
 PLAINTEXT: Final = "PLAINTEXT"
 PROTOCOLS: Final = (PLAINTEXT, "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
-SECRETS: Final = frozenset({"sasl_password", "ssl_key_password", "erasure_key"})  # settings
+SECRETS: Final = frozenset({  # settings
+    "sasl_password", "ssl_key_password", "erasure_key", "web_token",
+})  # fmt: skip
 
 
 class SecurityError(ValueError):

@@ -19,6 +19,7 @@ from stream.security import PLAINTEXT, SECRETS, Security, SecurityError, secret_
 ENV_PREFIX = "FORECART_"
 FILE_DEFAULT = "forecart.toml"
 PROVIDERS = ("require", "prefer", "cpu")
+TOKEN_CHARS_MIN = 16
 COMMIT_SLACK_MS = 50  # what a prediction takes beside waiting for its commit
 
 
@@ -116,8 +117,10 @@ class Settings:
     items_top: int = _f(10, "items in a prediction; 0: none (profile step)")
     exclude_recent: bool = _f(True, "leave the user's own recent items out of the list")
     # Operation
-    web_port: int = _f(6066, "of /metrics, /healthz and /readyz; 0: a free one; -1: none")
+    web_port: int = _f(6066, "of the live page, /metrics, /healthz; 0: a free one; -1: none")
     web_bind: str = _f("127.0.0.1", "address that the web server listens on")
+    web_token: str = _secret("with it the live page shows users; by environment or file only")
+    web_token_file: str = _f("", "file that holds it, instead of it")
     log_level: str = _f("INFO", "DEBUG, INFO, WARNING or ERROR")
 
     def __post_init__(self) -> None:
@@ -175,6 +178,8 @@ class Settings:
                 " listens on this machine alone and asks for nothing"
             )
         _ = self.hash_key  # its file must be there
+        if 0 < len(self.token) < TOKEN_CHARS_MIN:
+            raise SettingsError(f"web_token must have {TOKEN_CHARS_MIN} characters or more")
 
     def topic(self, name: str) -> str:
         """Name of a topic on the broker."""
@@ -205,6 +210,14 @@ class Settings:
         except SecurityError as error:
             raise SettingsError(str(error)) from error
         return hashlib.blake2b(text.encode()).digest() if text else HASH_KEY_OPEN
+
+    @property
+    def token(self) -> str:
+        """What opens users' data on the live page; empty: nothing does."""
+        try:
+            return secret_of("web_token", self.web_token, self.web_token_file)
+        except SecurityError as error:
+            raise SettingsError(str(error)) from error
 
     @property
     def state_path(self) -> Path:

@@ -5,12 +5,17 @@ and only during the call; every method returns at once, is safe from any thread 
 numbers. Labels come from the closed sets below. `topic` is a topic's code in layout.TOPICS.
 """
 
-from typing import Final, Literal, Protocol, get_args
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from stream.core.layout import Records
+
+if TYPE_CHECKING:
+    from stream.core.results import Settled
+    from stream.flow.partition import Flight
 
 Stage = Literal["decode", "order", "state", "queue", "inference", "encode", "produce", "commit"]
 CommitOutcome = Literal["committed", "aborted", "fenced", "deadline"]
@@ -54,6 +59,11 @@ class Observer(Protocol):
 
     def alerts(self, alerts: Records) -> None:
         """Count published transitions ((k,) ALERT) by state and level."""
+
+    def published(
+        self, flight: "Flight", settled: "Settled", item_json: Sequence[bytes], now_ms: int
+    ) -> None:
+        """Show a batch's predictions and alerts to who may look; nothing of it is kept for long."""
 
     def commit(
         self,

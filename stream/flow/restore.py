@@ -83,6 +83,10 @@ class Engines:
         engine.drop_hidden()
         return engine, header
 
+    def engine(self, partition: int) -> Engine | None:
+        """Give an engine to look at, if there is one."""
+        return self._engines.get(partition)
+
     def restored(self, partition: int) -> tuple[int, float] | None:
         """Return records read and seconds since the first, once per restore."""
         if partition not in self._read:

@@ -121,7 +121,7 @@ class Worker:
 
     async def on_assigned(self, starts: Mapping[int, Mapping[str, int]]) -> None:
         """Take partitions over, at the given positions."""
-        await self._ask(lambda: self._assign(starts))
+        await self.ask(lambda: self._assign(starts))
         if self._revoked_at is not None:
             self._observer.rebalance(self._monotonic() - self._revoked_at)
             self._revoked_at = None
@@ -130,7 +130,7 @@ class Worker:
         """Commit what is applied and let all partitions go."""
         log.info("handing over partitions %s", sorted(partitions))
         self._revoked_at = self._monotonic()
-        await self._ask(self._hand_over)
+        await self.ask(self._hand_over)
 
     def stuck(self) -> str | None:
         """Say why the thread seems to stand still, for the watchdog."""
@@ -162,8 +162,8 @@ class Worker:
         """Give the record timestamp of the oldest row not yet applied, where one is here."""
         return {place: b.oldest_ms for place, b in list(self._buffers.items()) if b.oldest_ms}
 
-    async def _ask(self, request: Callable[[], None]) -> None:
-        """Have something done on the worker's thread, and wait for it."""
+    async def ask(self, request: Callable[[], None]) -> None:
+        """Have something done on the worker's thread, between two turns, and wait for it."""
         done: Future[None] = Future()
 
         def run() -> None:
@@ -303,8 +303,8 @@ class Worker:
         self._at_work = flight.partition, flight.taken
         began = self._monotonic()
         now_ms = self._now_ms()
-        effects = self._models.serving.effects
-        outputs = effects.of_rows(flight.partition, flight.taken, settled, now_ms)
+        serving = self._models.serving
+        outputs = serving.effects.of_rows(flight.partition, flight.taken, settled, now_ms)
         encoded = self._monotonic()
         for output in outputs:
             self._account.publish(output)
@@ -312,8 +312,8 @@ class Worker:
         self._observer.stage("produce", self._monotonic() - encoded)
         self._observer.batch(settled.rows, now_ms)
         self._observer.scores(settled.scores.purchase, settled.churn)
-        if len(settled.alerts):
-            self._observer.alerts(settled.alerts)
+        self._observer.alerts(settled.alerts)
+        self._observer.published(flight, settled, serving.item_json, now_ms)
 
     # -- commits
 

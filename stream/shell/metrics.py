@@ -7,7 +7,7 @@ in buckets made for seconds); a batch costs microseconds, an event nothing.
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Final
 
@@ -17,6 +17,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from stream.core.layout import NEVER_MS, TOPICS, Level, Outcome, Reason, Records
+from stream.core.results import Settled
+from stream.flow.latest import Latest
 from stream.flow.observe import (
     PURPOSES,
     CommitOutcome,
@@ -28,6 +30,7 @@ from stream.flow.observe import (
     Stage,
     WorkerState,
 )
+from stream.flow.partition import Flight
 from stream.flow.stops import CommitAbortedError, CommitFencedError, CommitLateError
 from stream.shell.gpu import GpuReading
 from stream.shell.metrics_table import METRICS, OUTCOMES, SEVERITIES, TRANSITIONS
@@ -51,6 +54,7 @@ class Metrics:
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(self.series)
         ProcessCollector(registry=self.registry)
+        self.latest = Latest()
         self._clock = clock
         self._lock = threading.Lock()
         self._event_time_ms = [NEVER_MS] * len(TOPICS)  # highest applied, by topic
@@ -128,11 +132,19 @@ class Metrics:
 
     def alerts(self, alerts: Records) -> None:
         """Count published transitions by state and level."""
+        if not len(alerts):
+            return
         levels = len(SEVERITIES)
         counts = np.bincount(alerts["state"].astype(np.int64) * levels + alerts["level"])
         for cell in np.flatnonzero(counts):
             child = (TRANSITIONS[cell // levels], SEVERITIES[cell % levels])
             self.series.add("alerts_total", child, float(counts[cell]))
+
+    def published(
+        self, flight: Flight, settled: Settled, item_json: Sequence[bytes], now_ms: int
+    ) -> None:
+        """Keep the last of a batch for the live page."""
+        self.latest.take(flight, settled, item_json, now_ms)
 
     def commit(
         self,

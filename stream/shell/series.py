@@ -101,6 +101,12 @@ class Series(Collector):
         with self._lock:
             return self._numbers[name][child]
 
+    def buckets(self, name: str, child: Child = ()) -> tuple[list[float], npt.NDArray[np.int64]]:
+        """Read a histogram: upper edges without +Inf, (E + 1,) counts, a copy."""
+        with self._lock:
+            held = self._buckets[name][child]
+            return held.edges.tolist(), held.counts.copy()
+
     def collect(self) -> Iterator[Exposed]:
         """Give every metric with all its children, for prometheus_client."""
         for metric in self.table.values():

@@ -63,7 +63,7 @@ class Feed:
             chunks.append(FakeChunk(TOPICS[topic], 0, first, records[first:end], end))
             self._given[topic] = end
         # On the worker's thread, so that it sees all or nothing: the order is that of event time.
-        await self.rig.worker._ask(lambda: [self.rig.worker.on_chunk(c) for c in chunks] and None)
+        await self.rig.worker.ask(lambda: [self.rig.worker.on_chunk(c) for c in chunks] and None)
         await until(self._committed, f"{share} of the log")
 
     def _committed(self) -> bool:

@@ -168,7 +168,7 @@ async def test_records_that_come_again_in_one_batch_are_skipped() -> None:
         for topic, records in enumerate(log)
         if len(records) > 10
     ]
-    await rig.worker._ask(lambda: [rig.worker.on_chunk(c) for c in (*chunks, *again)] and None)
+    await rig.worker.ask(lambda: [rig.worker.on_chunk(c) for c in (*chunks, *again)] and None)
     await until(lambda: done(rig, log) or bool(rig.failures), "the whole log to be committed")
     rig.worker.stop(5)
     assert rig.failures == []

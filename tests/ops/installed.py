@@ -9,6 +9,7 @@ import pytest
 PACKAGES = {
     "promtool": "apt-get install --no-install-recommends prometheus",
     "prometheus": "apt-get install --no-install-recommends prometheus",
+    "npm": "apt-get install --no-install-recommends npm",
     "chromium": "apt-get install --no-install-recommends chromium",
     "kubectl": "kubernetes.io/docs/tasks/tools tells how",
 }

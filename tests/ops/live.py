@@ -15,13 +15,15 @@ from tests.ops.watching import Watching, free_port
 class Live:
     """A worker under load, and a Prometheus that scrapes it."""
 
-    def __init__(self, kafka: str, folder: Path, rate: float = 300.0, users: int = 300) -> None:
-        self._rate = rate  # events/s
+    def __init__(
+        self, kafka: str, folder: Path, rate: float = 300.0, users: int = 300, token: str = ""
+    ) -> None:
+        self.rate = rate  # events/s
         self._users = users
         self.prefix = unique_prefix()
         self.port = free_port()
         self.deployment: Deployment = deployment_on(
-            kafka, self.prefix, folder, web_port=self.port, batch_events_max=8192
+            kafka, self.prefix, folder, web_port=self.port, batch_events_max=8192, web_token=token
         )
         self.watching = Watching(folder, [f"127.0.0.1:{self.port}"])
         self._stop = threading.Event()
@@ -31,6 +33,9 @@ class Live:
         self.deployment.start()
         self.watching.start()
         self.deployment.worker().wait_said(" running\n", 180)  # a first one compiles
+        self.start_load()
+
+    def start_load(self) -> None:
         self._load.start()
 
     def _publish(self) -> None:
@@ -38,7 +43,7 @@ class Live:
         publisher = Publisher(settings.broker, [settings.topic(name) for name in INPUTS])
         try:
             shop = Shop(11, users=self._users, partitions=settings.partitions)
-            run_paced(publisher, shop.events(), Pace(rate=self._rate), stop=self._stop)
+            run_paced(publisher, shop.events(), Pace(rate=self.rate), stop=self._stop)
         finally:
             publisher.close()
 

@@ -1,4 +1,4 @@
-"""Photograph the dashboards over some minutes of a real worker: docs/pictures/*.png.
+"""Photograph dashboards and live page over some minutes of a real worker: docs/pictures/*.png.
 
     python -m tests.ops.pictures [MINUTES]
 
@@ -21,7 +21,8 @@ from PIL import Image
 from deploy.dashboards.preview import FOLDER, Preview
 from export.bundles.bench_bundle import bench_bundle
 from stream.local.kafka import EmbeddedKafka
-from tests.deployment import FORECART, environ_of
+from tests.deployment import FORECART, environ_of, until
+from tests.ops.browser import Browser
 from tests.ops.installed import lacking, program
 from tests.ops.live import Live
 
@@ -29,6 +30,7 @@ PICTURES: Final = Path(__file__).parents[2] / "docs" / "pictures"
 BYTES_MAX: Final = 200_000
 RATE: Final = 400.0  # events/s: little, so that two cores are enough for all of it
 WIDTH_PX: Final = 1446
+TOKEN: Final = "a-token-for-the-picture"  # noqa: S105
 COLORS: Final = 96  # in a picture: enough for lines and text
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,25 @@ def photograph(page: Path, height: int, picture: Path) -> None:
         capture_output=True,
         timeout=120,
     )  # fmt: skip
+    Image.open(picture).convert("RGB").quantize(COLORS).save(picture, optimize=True)
+
+
+def photograph_live(live: Live, folder: Path, picture: Path) -> None:
+    """Photograph the live page with a user looked up; it says itself what it is a picture of."""
+    with Browser(folder) as browser:
+        page = browser.page()
+        page.screen(WIDTH_PX, 1000)
+        page.open(f"http://127.0.0.1:{live.port}/")
+        page.type("#token", TOKEN)
+        page.type("#user", "nobody")
+        page.press_enter()
+        until(lambda: page.text("#predictions .link"), "users on the live page")
+        page.click("#predictions .link")
+        until(lambda: page.text("#found"), "a user on the live page")
+        said = f"picture: one worker on the CPU, a simulated shop at {live.rate:.0f} events/s"
+        page.js(f"document.querySelector('#who').append(' | {said}')")
+        page.screen(WIDTH_PX, page.js("document.documentElement.scrollHeight"))
+        page.photograph(picture)
     Image.open(picture).convert("RGB").quantize(COLORS).save(picture, optimize=True)
 
 
@@ -86,7 +107,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="forecart-pictures-") as name:
         folder = Path(name)
         broker = EmbeddedKafka(folder / "kafka")
-        live = Live(broker.up(), folder, RATE, users=2_000)
+        live = Live(broker.up(), folder, RATE, users=2_000, token=TOKEN)
         try:
             watch(live, folder, seconds)
             end = time.time()
@@ -101,6 +122,7 @@ def main(arguments: list[str]) -> int:
                 picture = PICTURES / f"{path.stem}.png"
                 photograph(folder / "page.html", height, picture)
                 log.info("%s: %d bytes", picture.name, picture.stat().st_size)
+            photograph_live(live, folder, PICTURES / "forecart-live.png")
         finally:
             live.stop()
             broker.down()

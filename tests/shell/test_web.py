@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from stream.shell.health import Beat, Health
+from stream.shell.live import Live
 from stream.shell.metrics import Metrics
 from stream.shell.web import Web, WebError
 
@@ -24,6 +25,11 @@ def get(url: str, method: str = "GET") -> tuple[int, str, bytes]:
         return error.code, error.headers["Content-Type"], error.read()
 
 
+def make_web(port: int, health: Health) -> Web:
+    metrics = Metrics(2)
+    return Web("127.0.0.1", port, metrics, health, Live(metrics, health, {}, users=False))
+
+
 @pytest.fixture
 def health() -> Health:
     return Health()
@@ -31,7 +37,7 @@ def health() -> Health:
 
 @pytest.fixture
 def url(health: Health) -> Iterator[str]:
-    web = Web("127.0.0.1", 0, Metrics(2), health)
+    web = make_web(0, health)
     yield web.start()
     web.stop()
 
@@ -86,7 +92,8 @@ def test_metrics_say_ready_as_readyz_does(url: str, health: Health) -> None:
 
 def test_other_paths_and_methods(url: str) -> None:
     assert get(url + "/table/users")[0] == 404
-    assert get(url + "/metrics", "POST")[0] == 501
+    assert get(url + "/metrics", "POST")[0] == 404
+    assert get(url + "/metrics", "PUT")[0] == 501
     status, _, body = get(url + "/metrics", "HEAD")
     assert (status, body) == (200, b"")
 
@@ -118,22 +125,22 @@ def test_silent_client_holds_nobody_back(url: str) -> None:
 def test_taken_port_is_a_clear_error(url: str, health: Health) -> None:
     port = int(url.rpartition(":")[2])
     with pytest.raises(WebError, match=f"127.0.0.1:{port}.*in use.*web_port"):
-        Web("127.0.0.1", port, Metrics(1), health).start()
+        make_web(port, health).start()
 
 
 def test_port_minus_one_is_no_server(health: Health) -> None:
-    web = Web("127.0.0.1", -1, Metrics(1), health)
+    web = make_web(-1, health)
     assert web.start() == ""
     web.stop()
 
 
 def test_stop_frees_the_port_and_the_thread(health: Health) -> None:
-    web = Web("127.0.0.1", 0, Metrics(1), health)
+    web = make_web(0, health)
     port = int(web.start().rpartition(":")[2])
     web.stop()
     web.stop()
     assert not any(thread.name == "forecart-web" for thread in threading.enumerate())
-    again = Web("127.0.0.1", port, Metrics(1), health)
+    again = make_web(port, health)
     again.start()
     again.stop()
 
