@@ -13,7 +13,7 @@ BROKER := kafka and not model and not operations and not long
 MODEL := model and not operations and not long
 OPERATIONS := operations and not long
 
-.PHONY: help setup demo test lint bench parity sim kill faults fuzz soak clean stage-units stage-broker stage-model stage-operations test-ops pictures format
+.PHONY: help setup demo test lint bench bench-check parity sim kill faults fuzz soak clean stage-units stage-broker stage-model stage-operations test-ops pictures format
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -56,7 +56,10 @@ pictures: .venv/.forecart-full ## Draw the dashboards from a real worker: docs/p
 	@exec $(BIN)/python -m tests.ops.pictures
 
 bench: .venv/.forecart-full ## Measure, with the floor in the same run (ONLY=step: one of them)
-	@exec $(BIN)/python -m tests.bench.run $(if $(ONLY),--only $(ONLY))
+	@exec $(BIN)/python -m tests.bench.run $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+bench-check: .venv/.forecart-full ## Each rival takes a small load and every event gets its record
+	@exec $(BIN)/pytest -q -m long tests/bench $(ARGS)
 
 parity: .venv/.forecart-full ## Kill a worker half-way; recompute every digest and score
 	@exec $(BIN)/pytest -q -s -m long tests/e2e/test_parity.py

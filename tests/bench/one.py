@@ -95,9 +95,9 @@ def fill(case: Case) -> None:
 
 
 def delete_topics(case: Case) -> None:
-    """Delete every topic of the case's prefix."""
+    """Delete every topic of the case, a rival's inner ones too."""
     admin = AdminClient({"bootstrap.servers": case.bootstrap})
-    names = [name for name in admin.list_topics(timeout=10).topics if name.startswith(case.prefix)]
+    names = [name for name in admin.list_topics(timeout=10).topics if case.prefix in name]
     if names:
         for future in admin.delete_topics(names).values():
             future.result(DELETE_S)

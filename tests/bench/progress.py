@@ -1,12 +1,13 @@
-"""How far a consumer group has come, looked at from outside: the rate between commits.
+"""How far a contender has come, looked at from outside: the rate between commits.
 
-Rules of the room: only commits count. The clock starts at the first commit seen, when start-up is
-over, and stops at the last one but the tail: the final commit may have waited for its interval.
-Events before the first commit are not in the rate.
+Rules of the room: only commits count, or records written where nothing is ever committed. The clock
+starts at the first commit seen, when start-up is over, and stops at the last one but the tail: the
+final commit may have waited for its interval. Events before the first commit are not in the rate.
 """
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -44,46 +45,49 @@ class Progress:
 
 
 def watch(
-    bootstrap: str,
-    group: str,
-    places: list[tuple[str, int]],
-    events: int,
-    deadline_s: float,
-    alive: Callable[[], float],
+    done: Callable[[], int], events: int, deadline_s: float, alive: Callable[[], float]
 ) -> Progress:
-    """Look until all events are committed. `alive` gives processor seconds, or raises.
+    """Look until all events are done. `alive` gives processor seconds, or raises.
 
     Raises TimeoutError when the deadline passes.
     """
+    progress = Progress()
+    deadline = time.monotonic() + deadline_s
+    seen = 0
+    while seen < events:
+        cpu_s = alive()
+        count = done()
+        if count > seen:
+            progress.points.append((time.monotonic(), time.time(), count, cpu_s))
+            seen = count
+        elif time.monotonic() > deadline:
+            raise TimeoutError(f"{seen} of {events} events in {deadline_s:g} s")
+        time.sleep(LOOK_S)
+    return progress
+
+
+@contextlib.contextmanager
+def committed(
+    bootstrap: str, group: str, places: list[tuple[str, int]]
+) -> Iterator[Callable[[], int]]:
+    """Give the function that counts the events a group has committed."""
     # A consumer that joins nothing; why not the admin client: tests/tidy_rules.py, CRASHING.
     # Read uncommitted, so that an answer does not wait for a commit under way.
     asking = Consumer(
         {"bootstrap.servers": bootstrap, "group.id": group, "isolation.level": "read_uncommitted"}
     )
-    progress = Progress()
-    deadline = time.monotonic() + deadline_s
-    seen = 0
+    wanted = [TopicPartition(*place) for place in places]
+
+    def count() -> int:
+        try:
+            answer = asking.committed(wanted, timeout=10)
+        except KafkaException as error:
+            if error.args[0].retriable() or error.args[0].code() in STARTING:
+                return 0
+            raise
+        return sum(max(0, place.offset) for place in answer)
+
     try:
-        while seen < events:
-            cpu_s = alive()
-            committed = _committed(asking, places)
-            if committed > seen:
-                progress.points.append((time.monotonic(), time.time(), committed, cpu_s))
-                seen = committed
-            elif time.monotonic() > deadline:
-                raise TimeoutError(f"{group}: {seen} of {events} events in {deadline_s:g} s")
-            time.sleep(LOOK_S)
+        yield count
     finally:
         asking.close()
-    return progress
-
-
-def _committed(asking: Consumer, places: list[tuple[str, int]]) -> int:
-    wanted = [TopicPartition(*place) for place in places]
-    try:
-        answer = asking.committed(wanted, timeout=10)
-    except KafkaException as error:
-        if error.args[0].retriable() or error.args[0].code() in STARTING:
-            return 0
-        raise
-    return sum(max(0, place.offset) for place in answer)

@@ -33,6 +33,7 @@ class Entry(NamedTuple):
     module: str
     profile: str  # step: no item list; full: top-10
     items: int  # of the bundle
+    events_max: int = 1 << 30  # in a run
 
 
 CONTENDERS = {
@@ -42,7 +43,14 @@ CONTENDERS = {
     "full": Entry("forecart", "full", 2_000),
     "full-20000": Entry("forecart", "full", 20_000),
     "full-43000": Entry("forecart", "full", 43_000),
+    # The rivals, each with as many events as it takes in a minute at most.
+    "faust": Entry("faust", "step", 0, 50_000),
+    "quix": Entry("quix", "step", 0, 50_000),
+    "bytewax": Entry("bytewax", "step", 0, 50_000),
+    "streams": Entry("streams", "step", 0),
+    "streams-model": Entry("streams", "step", 2_000, 200_000),
 }
+RIVALS = ("faust", "quix", "bytewax", "streams", "streams-model")
 DEFAULT = ["floor", "floor-full", "step", "full"]
 FLOORS = {"step": "floor", "full": "floor-full"}  # by profile: it writes as many bytes
 
@@ -66,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
                         mode=mode,
                         bootstrap=bootstrap,
                         prefix=f"bench-{stamp}-{number}-{mode}-{name}-",
-                        events=options.events,
+                        events=min(options.events, entry.events_max),
                         rate=options.rate if mode == "live" else 0.0,
                         profile=entry.profile,
                         guarantee=options.guarantee,

@@ -9,7 +9,6 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +20,11 @@ from stream.settings import Settings
 from stream.shell.admin import TopicAdmin
 from stream.shell.reader import Reader
 from tests.bench.case import Case, Result
-from tests.bench.progress import watch
+from tests.bench.process import STOP_S, alive, end
+from tests.bench.progress import committed, watch
 
 FORECART = (sys.executable, "-c", "from stream.cli import main; main()")
 READY_S = 180.0  # a first start compiles
-STOP_S = 30.0
 AUDIT_S = 300.0
 
 
@@ -35,7 +34,7 @@ class Made:
 
     settings: Settings
     environ: dict[str, str]
-    worker: subprocess.Popen[bytes]
+    worker: psutil.Popen
     log: Path
 
 
@@ -61,7 +60,7 @@ def setup(case: Case) -> Made:
     log = Path("build/bench") / f"{case.prefix}worker.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as sink:
-        worker = subprocess.Popen(
+        worker = psutil.Popen(
             [*FORECART, "worker"],
             env=environ,
             stdout=sink,
@@ -71,7 +70,7 @@ def setup(case: Case) -> Made:
     if case.mode == "live":
         until = time.monotonic() + READY_S
         while not is_ready(settings.web_port):
-            _alive(made)()
+            alive(made.worker, made.log)()
             if time.monotonic() > until:
                 teardown(case, made)
                 raise TimeoutError(f"the worker is not ready after {READY_S:g} s: see {log}")
@@ -83,9 +82,8 @@ def run(case: Case, made: Made) -> Result:
     """Wait until every event is committed, then audit."""
     settings = made.settings
     places = [(settings.topic(t), p) for t in TOPICS for p in range(settings.partitions)]
-    progress = watch(
-        case.bootstrap, settings.group, places, case.events, case.deadline_s, _alive(made)
-    )
+    with committed(case.bootstrap, settings.group, places) as done:
+        progress = watch(done, case.events, case.deadline_s, alive(made.worker, made.log))
     events, seconds, cpu_s = progress.rate()
     stages = stages_us(settings.web_port)
     made.worker.send_signal(signal.SIGTERM)
@@ -115,9 +113,7 @@ def run(case: Case, made: Made) -> Result:
 
 def teardown(_case: Case, made: Made) -> None:
     """Stop the worker."""
-    if made.worker.poll() is None:
-        made.worker.kill()
-    made.worker.wait(STOP_S)
+    end(made.worker)
     shutil.rmtree(made.settings.state_dir, ignore_errors=True)
 
 
@@ -139,20 +135,6 @@ def sizes(case: Case, settings: Settings) -> dict[str, float]:
             found[f"{name}_bytes"] = sum(values) / max(1, len(values))
             found[f"{name}_per_event"] = written / case.events
     return found
-
-
-def _alive(made: Made) -> Callable[[], float]:
-    process = psutil.Process(made.worker.pid)
-
-    def cpu_s() -> float:
-        status = made.worker.poll()
-        if status is not None:
-            lines = made.log.read_text(errors="replace").splitlines()[-5:]
-            raise RuntimeError(f"the worker ended with status {status}: {' | '.join(lines)}")
-        times = process.cpu_times()
-        return times.user + times.system
-
-    return cpu_s
 
 
 def free_port() -> int:
