@@ -122,6 +122,7 @@ class Settings:
     web_token: str = _secret("with it the live page shows users; by environment or file only")
     web_token_file: str = _f("", "file that holds it, instead of it")
     log_level: str = _f("INFO", "DEBUG, INFO, WARNING or ERROR")
+    log_format: str = _f("human", "human, or json: an object a line")
 
     def __post_init__(self) -> None:
         """Check ranges and the relations between limits."""
@@ -129,6 +130,7 @@ class Settings:
             (self.guarantee in {"exactly_once", "at_least_once"}, "guarantee"),
             (self.provider in PROVIDERS, "provider"),
             (self.log_level in {"DEBUG", "INFO", "WARNING", "ERROR"}, "log_level"),
+            (self.log_format in {"human", "json"}, "log_format"),
             (self.partitions >= 1, "partitions >= 1"),
             (self.replication >= 1, "replication >= 1"),
             (self.instance >= -1, "instance >= -1"),

@@ -22,12 +22,9 @@ def command(settings: Settings, instance: int | None, supervise: bool) -> None:
 
     Example: forecart worker --broker localhost:9092 --supervise
     """
-    # Libraries stay at INFO: at DEBUG aiokafka logs whole requests, passwords and keys in them.
-    logging.basicConfig(
-        level=max(logging.INFO, logging.getLevelNamesMapping()[settings.log_level]),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    logging.getLogger("stream").setLevel(settings.log_level)
+    from stream.shell.logs import open_log
+
+    open_log(settings)
     if supervise:
         sys.exit(_supervised())
     sys.exit(_run(settings, settings.instance if instance is None else instance))
