@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from stream.shell.health import Health
+from stream.shell.live import Live
 from stream.shell.metrics import Metrics
 from stream.shell.web import Web
 from tests.deploy import agreement
@@ -34,7 +35,8 @@ def test_pages_that_are_asked_for_are_answered():
         if key == "path" and path.endswith(("statefulset.yaml", "podmonitor.yaml"))
     }
     assert asked == {"/healthz", "/readyz", "/metrics"}
-    web = Web("127.0.0.1", 0, Metrics(2), Health())
+    metrics, health = Metrics(2), Health()
+    web = Web("127.0.0.1", 0, metrics, health, Live(metrics, health, {}, users=False))
     address = web.start()
     try:
         assert {path: status(address + path) for path in (*asked, "/healthy")} == {
