@@ -109,6 +109,7 @@ def apply_rows(
     open_segment: npt.NDArray[np.int32],  # (U,) -1 on entry
     open_wave: npt.NDArray[np.int32],  # (U,)
     first: int,
+    swept: bool,  # the sweep that row `first` waited for has been
     work: Work,
 ) -> int:
     """Apply rows from `first` on; returns why it stopped. work.counts[0] rows were taken."""
@@ -141,7 +142,7 @@ def apply_rows(
         epoch = clock.seq + 1
         if slot >= 0:
             epoch = state.users[slot].epoch
-        elif control:
+        elif control and not (swept and index == first):  # else its own sweep may have dropped it
             epoch = NOBODY
         if not advance(
             state, event.time_ms, epoch, rules.jump_ms_max, rules.gap_ms_max, rules.bucket_ms

@@ -95,7 +95,7 @@ class Engine:
         swept: tuple[Records, list[bytes]] | None = None
         if self._apply(batch, first) == SWEEP and self._work.counts[0] == 0:
             swept = self._sweep()
-            self._apply(batch, first)
+            self._apply(batch, first, swept=True)
         self._pending = True
         applied = self._collect(batch, first)
         if swept is not None:
@@ -103,7 +103,7 @@ class Engine:
             applied.alert_keys = swept[1] + applied.alert_keys
         return applied
 
-    def _apply(self, batch: Batch, first: int) -> int:
+    def _apply(self, batch: Batch, first: int, *, swept: bool = False) -> int:
         """Call the loop; returns why it stopped. What it did is in the work buffers."""
         users = batch.users
         slots = np.array([self._slots.get(key, -1) for key in users], np.int32)
@@ -121,6 +121,7 @@ class Engine:
             np.full(len(users), -1, np.int32),
             np.zeros(len(users), np.int32),
             first,
+            swept,
             self._work,
         )
         self._locals_of[slots[slots >= 0]] = -1

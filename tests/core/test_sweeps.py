@@ -38,6 +38,24 @@ def test_a_row_that_waits_for_a_sweep_and_comes_later_after_all(restored: bool) 
     assert_equal_state(later, rest.oracle)
 
 
+@pytest.mark.parametrize("cuts", [range(0), range(1, 6)])
+def test_who_confirms_a_jump_and_is_dropped_by_its_sweep_has_confirmed_it(cuts: range) -> None:
+    """The user is silent for longer than the TTL: the sweep of its own user_forget drops it."""
+    script, start, jumped = Script(), 1_699_999_860_000, 1_700_604_659_999
+    script.click("a", start)
+    script.click("a", start + CONFIGS[2].watermark_jump_ms_max)
+    script.click("b", start)
+    script.click("a", jumped)
+    script.click("c", jumped)
+    script.forget("b", jumped)
+    run = EngineRun(CONFIGS[2], IntScorer()).feed(script.events, cuts=cuts)
+    run.commit()
+    plain = OracleRun(CONFIGS[2]).feed(script.events)
+    assert_equal_runs(run, plain)
+    assert_equal_state(run, plain.oracle)
+    assert plain.oracle.clock.watermark_ms == jumped
+
+
 def test_the_alerts_of_a_sweep_come_with_its_row() -> None:
     script = Script()
     for k in range(40):
