@@ -3,6 +3,8 @@
 Asked at the moment at which the broker decides a commit, whoever has sent it.
 """
 
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -14,18 +16,24 @@ from stream.wire.types import IntakeReceipt
 from tests.sim.broker import GROUP, Broker, Transactions
 from tests.sim.group import Place
 from tests.sim.partition_log import OPEN, READABLE, Entry
+from tests.sim.tenure import Tenure
 
 _read_receipt = msgspec.json.Decoder(IntakeReceipt).decode
 
 
 @dataclass(slots=True)
 class Ledger:
-    """Collects what is wrong; `problems` is to stay empty."""
+    """Collects what is wrong; `problems` is to stay empty.
+
+    `tenures`: by partition number, whose commit ended at a partition_seq.
+    """
 
     broker: Broker
     direct: bool  # outputs are not in the transactions
     problems: list[str] = field(default_factory=list)
     commits: int = 0
+    tenure_of: Callable[[Transactions, int], Tenure | None] = lambda *_: None
+    tenures: dict[int, dict[int, Tenure]] = field(default_factory=lambda: defaultdict(dict))
     _headers: dict[int, Header] = field(default_factory=dict)
 
     def decided(self, known: Transactions, offsets: dict[Place, int]) -> None:
@@ -62,6 +70,9 @@ class Ledger:
         header = decode_header(headers[0].value)
         before = self._headers.get(number)
         self._headers[number] = header
+        tenure = self.tenure_of(known, number)
+        if tenure is not None:
+            self.tenures[number][header.partition_seq] = tenure
         told = {topic: offsets.get((topic, number)) for topic in TOPICS}
         if told != header.offset_next:
             self.problems.append(f"{name}: offsets {told}, header {header.offset_next}")

@@ -20,6 +20,7 @@ from stream.wire.topics import STATE
 from tests.sim.broker import Broker
 from tests.sim.process import Point, Process, SimChunk
 from tests.sim.refusal import UNSTABLE, Refusal
+from tests.sim.tenure import Tenure, watch
 
 GROUP_NAME = "sim"
 WAITING, RESTORING, RUNNING = "waiting", "restoring", "running"
@@ -53,6 +54,7 @@ class Member:
         self._disagree_since_s: float | None = None
         self._positions: dict[tuple[str, int], int] = {}
         self._told_end: set[tuple[str, int]] = set()
+        self.tenures: dict[int, Tenure] = {}  # of its last assignment, by partition number
         process.membership = self.membership
 
     def membership(self) -> Membership:
@@ -130,6 +132,7 @@ class Member:
             self._positions[tp.topic, tp.partition] = offset
         self._told_end.clear()
         self._drive(self.process.worker.on_assigned(by_partition))
+        self.tenures = {p.number: watch(p) for p in self.process.worker._partitions}
         self.state = RUNNING
 
     def read_changelog(self, partition: int, records_max: int) -> None:
@@ -214,6 +217,8 @@ class Member:
         self._told_end.add(place)
         self._positions[place] = offset_next
         self.process.worker.on_chunk(chunk)
+        topic = TOPICS.index(chunk.topic)
+        self.tenures[chunk.partition].hand_over([(topic, entry.offset) for entry in entries])
 
     def turn(self) -> None:
         """Let the worker's thread go round once."""

@@ -54,6 +54,10 @@ class FakeProducer:
         deadline_s = self._broker.clock.now_s + 60
         self._retry("init", self._init, deadline_s)
 
+    def is_owner(self, transactional_id: str, epoch: int) -> bool:
+        """Whether a transaction is this producer's."""
+        return (self._id, self._epoch) == (transactional_id, epoch)
+
     def begin(self) -> None:
         if self._open:
             raise RuntimeError("begin inside a transaction")

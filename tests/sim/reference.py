@@ -5,6 +5,7 @@ too, a row at a time.
 """
 
 import re
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,10 +24,12 @@ from stream.wire.state import HEADER_KEY, changelog, clock_of, decode_header, re
 from stream.wire.topics import ALERTS, DEAD_LETTERS, PREDICTIONS, RECEIPTS, STATE
 from tests.oracle.batches import events_of
 from tests.oracle.int_scorer import IntScorer
+from tests.oracle.records import Event
 from tests.oracle.runs import EngineRun, OracleRun, assert_equal_runs, assert_equal_state
 from tests.sim.broker import Broker
 from tests.sim.process import ITEM_JSON, columns
 from tests.sim.reader import FakeReader
+from tests.sim.tenure import Tenure, merge_problems
 
 NAMES = Names(TOPICS, RECEIPTS, PREDICTIONS, DEAD_LETTERS)
 # What depends on when and by which model a thing was said, not on what is said.
@@ -44,6 +47,7 @@ class Reference:
         self._number = number
         self._partitions = partitions
         self._order: Order = read_order(reader, NAMES, number)
+        self._topics: list[list[Event]] = []  # as they are merged, in offset order
         self._batch = self._rows_of(self._order)
         self._state = dict(_pairs(broker, STATE, number))
 
@@ -61,6 +65,13 @@ class Reference:
         found += self._compare(PREDICTIONS, self._predictions(parts), repeats=repeats)
         found += self._compare(ALERTS, self._alerts(parts), repeats=repeats)
         return found
+
+    def merge_problems(self, tenures: Mapping[int, Tenure]) -> list[str]:
+        """Say where the recorded order is no legal merge of what the worker had."""
+        rows = self._order.rows
+        names = list(zip(rows["topic"].tolist(), rows["offset"].tolist(), strict=True))
+        found = merge_problems(names, self._topics, tenures)
+        return [f"partition {self._number}: {problem}" for problem in found]
 
     def oracle_problems(self) -> list[str]:
         """Compare the run's state, and the engine's rows, with the oracle's."""
@@ -83,6 +94,7 @@ class Reference:
         """Decode the inputs and lay their rows out in the recorded order."""
         decoder = Decoder(self._partitions)
         decoded = [self._decode(decoder, topic) for topic in range(len(TOPICS))]
+        self._topics = [self._merged_as(part) for part in decoded]
         places = np.empty(len(order.rows), np.int64)
         first = steps_first = 0
         names: dict[bytes, int] = {}
@@ -104,6 +116,16 @@ class Reference:
         log = self._broker.logs[TOPICS[topic], self._number]
         entries, end = log.read(0, 1 << 60)
         return decoder.decode(topic, self._number, 0, end, columns(entries))
+
+    def _merged_as(self, part: Decoded) -> list[Event]:
+        """Lay out what the merge looks at; a row from the future counts as one without a time."""
+        events = part.events
+        ahead = events["time_ms"] - events["timestamp_ms"] > self._config.future_ms_max
+        times = np.where(ahead, NEVER_MS, events["time_ms"]).tolist()
+        return [
+            Event(None, part.topic, offset, time_ms, 0)
+            for offset, time_ms in zip(events["offset"].tolist(), times, strict=True)
+        ]
 
     def _set_aside(self, order: Order) -> list[int]:
         """Find the rows that the quarantine made dead letters of."""

@@ -14,6 +14,7 @@ import msgspec
 from stream.audit.run import audit
 from stream.flow.limits import FlowLimits
 from stream.wire.topics import ALERTS
+from tests.sim.broker import Transactions
 from tests.sim.events import draw_events
 from tests.sim.faults import Plan, Table, draw_plan
 from tests.sim.ledger import Ledger
@@ -21,6 +22,7 @@ from tests.sim.process import Process, Setup
 from tests.sim.reader import FakeReader
 from tests.sim.reference import NAMES, Reference
 from tests.sim.shape import Shape
+from tests.sim.tenure import Tenure
 from tests.sim.world import StuckRunError, World
 from tests.strategies.streams import CONFIGS
 
@@ -66,6 +68,7 @@ def play(
     world = World(chance, shape, plan, _loop)
     world.spoil = spoil or world.spoil
     ledger = Ledger(world.broker, shape.setup.direct)
+    ledger.tenure_of = lambda known, number: _tenure_of(world, known, number)
     world.broker.on_decided = ledger.decided
     problems: list[str] = []
     try:
@@ -75,7 +78,9 @@ def play(
     problems += ledger.problems
     problems += _unexpected(world, plan)
     if not problems:
-        problems += check(world, audits=not seed % AUDIT_EVERY, oracle=not seed % ORACLE_EVERY)
+        problems += check(
+            world, ledger, audits=not seed % AUDIT_EVERY, oracle=not seed % ORACLE_EVERY
+        )
     logging.disable(logging.NOTSET)
     return Result(
         seed,
@@ -138,7 +143,7 @@ def draw_shape(chance: random.Random) -> Shape:
     )
 
 
-def check(world: World, *, audits: bool, oracle: bool) -> list[str]:
+def check(world: World, ledger: Ledger, *, audits: bool, oracle: bool) -> list[str]:
     """Check what is there at the end."""
     setup = world.shape.setup
     reader = FakeReader(world.broker)
@@ -152,12 +157,20 @@ def check(world: World, *, audits: bool, oracle: bool) -> list[str]:
         return problems
     for number in range(setup.partitions):
         reference = Reference(world.broker, reader, setup.config, number, setup.partitions)
+        problems += reference.merge_problems(ledger.tenures[number])
         problems += reference.problems(repeats=setup.direct)
         if oracle:
             problems += reference.oracle_problems()
         if not setup.direct:
             problems += _alerts_twice(world, number)
     return problems
+
+
+def _tenure_of(world: World, known: Transactions, number: int) -> Tenure | None:
+    for member in (*world.members.values(), *world.zombies):
+        if member is not None and member.process.producer.is_owner(known.id, known.epoch):
+            return member.tenures.get(number)
+    return None
 
 
 def digest_of(world: World) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from stream.flow.order import Order
 from tests.sim.faults import KINDS
 from tests.sim.process import Process
 from tests.sim.producer import Record
@@ -84,6 +85,13 @@ def test_a_canary_is_seen(
 ) -> None:
     found = [problem for seed in (0, 2, 3) for problem in play(seed, Once(topic, spoil)).problems]
     assert any(re.search(words, problem) for problem in found), found
+
+
+def test_an_order_that_is_no_legal_merge_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = Order._times
+    monkeypatch.setattr(Order, "_times", lambda order, buffer: -times(order, buffer))
+    found = [problem for seed in (0, 2, 3) for problem in play(seed).problems]
+    assert any("which was there" in problem for problem in found), found
 
 
 def test_results_are_kept_and_added_up(tmp_path: Path) -> None:
