@@ -25,10 +25,15 @@ from tests.flow.test_worker import START, until
 USERS_MAX: Final = 4_000
 PIECE_EVENTS: Final = 2_048
 WAITING_MAX: Final = 6_000
+COMPILE_S: Final = 180.0
 # What may grow over the whole of a run after its warm-up, in parts; noise is of a few hundredths.
 MEMORY_GROWTH_MAX: Final = 0.04
 COST_GROWTH_MAX: Final = 0.25
 COUNT_GROWTH_MAX: Final = 0.5  # of files and threads: they are few
+
+
+class WorkerEndedError(RuntimeError):
+    """The worker under load ended by itself; the message is its code and last words."""
 
 
 @dataclass(slots=True)
@@ -73,10 +78,12 @@ async def soak_inside(seconds: float, samples_count: int = 60) -> tuple[Samples,
     process = psutil.Process()
     worker.start()
     await worker.on_assigned(START)
+    churning.feed(PIECE_EVENTS)
+    await until(lambda: churning.committed == churning.fed, "kernels to be compiled", COMPILE_S)
     samples = Samples()
     began = time.monotonic()
     every_s = seconds / samples_count
-    cpu_s, committed, due = _cpu_s(process), 0, began + every_s
+    cpu_s, committed, due = _cpu_s(process), churning.committed, began + every_s
     while (now := time.monotonic()) < began + seconds:
         if churning.waiting < WAITING_MAX:
             churning.feed(PIECE_EVENTS)
@@ -120,7 +127,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         from tests.bounds.soak_real import REAL, soak_real  # noqa: PLC0415 needs a broker
 
-        samples, head = soak_real(seconds, options.rate)
+        try:
+            samples, head = soak_real(seconds, options.rate)
+        except WorkerEndedError as error:
+            print(error)
+            return 1
         texts, grown = judged(samples, REAL)
     for line in grown:
         print(line)

@@ -1,7 +1,9 @@
 """The soak on a real broker: a worker process under load, looked at from outside."""
 
+import subprocess
 import tempfile
 import time
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +27,7 @@ from tests.bounds.soak import (
     MEMORY_GROWTH_MAX,
     USERS_MAX,
     Samples,
+    WorkerEndedError,
 )
 from tests.deployment import Deployment, WorkerProcess
 
@@ -35,6 +38,7 @@ REAL: Final = {
 PARTITIONS: Final = 2
 TICK_S: Final = 0.1
 SAMPLES_COUNT: Final = 120
+ENDING_S: Final = 5.0  # a worker that does not answer may be about to end
 KEPT_MS: Final = 120_000  # of the topics, so that an hour fits a small disk
 
 
@@ -54,9 +58,21 @@ def soak_real(seconds: float, rate: float) -> tuple[Samples, str]:
             worker = deployment.start()
             worker.wait_until_it_runs(180)
             return watched(worker, settings, seconds, rate)
+        except (AssertionError, OSError, HTTPException, psutil.Error) as error:
+            raise ended(worker, error) from error
         finally:
             deployment.stop()
             broker.down()
+
+
+def ended(worker: WorkerProcess, error: Exception) -> Exception:
+    """Say how the worker ended, if that is why it could not be asked."""
+    try:
+        code = worker.ended(ENDING_S)
+    except subprocess.TimeoutExpired:
+        return error
+    last = worker.said().strip().rpartition("\n")[2]
+    return WorkerEndedError(f"the worker ended with {code}: {last}")
 
 
 def watched(

@@ -1,11 +1,23 @@
 """Half a minute of what `make soak` does for an hour, and whether it would notice."""
 
 import random
+import sys
+from pathlib import Path
 
 import pytest
 
+from stream.settings import Settings
 from tests.bounds.slope import trend_of
-from tests.bounds.soak import INSIDE, USERS_MAX, Samples, judged, soak_inside
+from tests.bounds.soak import (
+    INSIDE,
+    USERS_MAX,
+    Samples,
+    WorkerEndedError,
+    judged,
+    soak_inside,
+)
+from tests.bounds.soak_real import ended
+from tests.deployment import WorkerProcess
 
 SECONDS = 25.0
 # Of 25 s on a machine with other work the cost says little: only a doubling counts here.
@@ -18,6 +30,14 @@ async def test_nothing_grows_while_users_come_and_go() -> None:
     assert grown == [], texts
     assert churning.dropped > 3 * USERS_MAX  # the cap was met over and over
     assert churning.rig.failures == []
+
+
+def test_a_worker_that_ends_is_told_in_a_line(tmp_path: Path) -> None:
+    worker = WorkerProcess(Settings(state_dir=str(tmp_path)), tmp_path, 0)
+    worker.start(program=(sys.executable, "-c", "print('the disk is full'); raise SystemExit(18)"))
+    told = ended(worker, ConnectionRefusedError())
+    assert str(told) == "the worker ended with 18: the disk is full"
+    assert isinstance(told, WorkerEndedError)
 
 
 def series(growth: float, seed: int = 1) -> tuple[list[float], list[float]]:
