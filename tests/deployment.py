@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,8 @@ class WorkerProcess:
         """Its transactional id, and its name in the group."""
         return f"{self.settings.group}-{self.instance}"
 
-    def start(self, *arguments: str) -> None:
-        words = (*FORECART, "worker", "--instance", str(self.instance), *arguments)
+    def start(self, *arguments: str, program: Sequence[str] = FORECART) -> None:
+        words = (*program, "worker", "--instance", str(self.instance), *arguments)
         self._said_first = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -104,13 +104,15 @@ class WorkerProcess:
             return []
         return [int(number) for number in found[-1][1].split(",") if number]
 
-    def metric(self, name: str) -> float:
-        """Sum of a metric's samples, of all labels."""
+    def metric(self, name: str, label: str = "") -> float:
+        """Sum of a metric's samples, of all labels or of those with one, as it is written."""
         ports = re.findall(r"metrics and health on (http://\S+)", self.said())
         with urllib.request.urlopen(f"{ports[-1]}/metrics", timeout=10) as answer:  # noqa: S310
             lines = answer.read().decode().splitlines()
         rows = [line.rpartition(" ") for line in lines if not line.startswith("#")]
-        return sum(float(row[2]) for row in rows if row[0].partition("{")[0] == name)
+        return sum(
+            float(row[2]) for row in rows if row[0].partition("{")[0] == name and label in row[0]
+        )
 
 
 class Deployment:

@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from aiokafka.consumer.fetcher import READ_UNCOMMITTED, FetchResult
-from aiokafka.errors import ConsumerStoppedError
+from aiokafka.errors import ConsumerStoppedError, CorruptRecordException
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 from mode.threads import WorkerThread
 
-from stream.flow.stops import HoleError
+from stream.flow.stops import HoleError, RestoreError
 from stream.shell import batches
 from stream.shell.chunk import ChunkLimits, FetchedChunk, new_scratch, take_chunk
 from stream.shell.group import Membership
@@ -161,7 +161,12 @@ class ChunkThread(AIOKafkaConsumerThread):  # type: ignore[misc]
                 f"fetch position of {tp.topic}[{tp.partition}] is {chunk.offset_first} after"
                 f" {expected}: it was moved by a reset, offsets between are lost"
             )
-        complete = take_chunk(chunk, records, self.limits, self._scratch)
+        try:
+            complete = take_chunk(chunk, records, self.limits, self._scratch)
+        except CorruptRecordException as error:
+            if tp.topic in self.app.chunk_topics:
+                raise  # another replica's may be whole, and inputs are kept for days only
+            raise RestoreError(f"the changelog is damaged: {error}") from error
         result._update_position()
         if complete:
             _forget(fetcher, tp)

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
-from stream.flow.stops import ConsumerFailedError
+from stream.flow.stops import ConsumerFailedError, RestoreError, WorkerStopError
 from stream.local.kafka import EmbeddedKafka
 from stream.shell.reader import Reader
 from tests.deployment import until
@@ -94,9 +94,11 @@ def test_markers_and_compaction_holes_up_to_the_end(loaded_here: Make) -> None:
     print(f"records={count} of offsets={offsets}")
 
 
-@pytest.mark.parametrize("topic", ["user-state", "clicks"])
+@pytest.mark.parametrize(
+    ("topic", "stop"), [("user-state", RestoreError), ("clicks", ConsumerFailedError)]
+)
 def test_a_record_damaged_on_disk_is_never_passed_over(
-    own_broker: EmbeddedKafka, loaded_on: Make, topic: str
+    own_broker: EmbeddedKafka, loaded_on: Make, topic: str, stop: type[WorkerStopError]
 ) -> None:
     """One flipped bit in a segment: the worker ends with its code, again at each start."""
     loaded = loaded_on(own_broker.up())
@@ -113,7 +115,7 @@ def test_a_record_damaged_on_disk_is_never_passed_over(
     for _ in range(2):
         worker.start()
         code = worker.ended(90)
-        assert code == ConsumerFailedError.exit_code, worker.said()[-3000:]
+        assert code == stop.exit_code, worker.said()[-3000:]
         assert f"{name}[0]" in worker.said()
 
 
