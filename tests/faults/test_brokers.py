@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,14 +60,17 @@ def test_three_brokers_of_which_each_is_killed_once(tmp_path: Path, loaded_on: M
         loaded.wait_owned(0)
         loaded.load.on()
         codes: list[int] = []
+        gaps_s: list[float] = []
         for node in cluster.nodes:
             loaded.wait_predictions()
             node.kill()
+            killed_s = time.monotonic()
             back = loaded.flowing()
             until(lambda back=back: start_again_if_ended(worker, codes) or back(), "go on", 120)
+            gaps_s.append(round(time.monotonic() - killed_s, 1))
             node.start()
             cluster.wait_in_sync()
         loaded.check()
-        print(f"the worker ended with {codes}")
+        print(f"the worker ended with {codes}; predictions of all partitions after {gaps_s} s")
     finally:
         cluster.down()
