@@ -21,6 +21,7 @@ from stream.flow.follow import Follower
 from stream.flow.limits import FlowLimits
 from stream.flow.look_up import LookUp
 from stream.flow.models import Models
+from stream.flow.observe import ProduceError
 from stream.flow.opening import Opener
 from stream.flow.quarantine import Quarantine
 from stream.flow.restore import Engines
@@ -114,9 +115,11 @@ class Service:
         config = settings.engine(serving.refresh_steps, opener.hazard_edges_ms)
         engines = Engines(config, partitions, settings.batch_events_max)
         producer_config = _producer_config(settings, bootstrap, instance)
-        self.transaction = TransactionalProducer(producer_config, f"{settings.group}-{instance}")
+        self.transaction = TransactionalProducer(
+            producer_config, f"{settings.group}-{instance}", self._not_taken
+        )
         direct = settings.guarantee == "at_least_once"
-        self.direct = DirectProducer(producer_config) if direct else None
+        self.direct = DirectProducer(producer_config, self._not_taken) if direct else None
         tap = Tap()
         intake = LateIntake()
         self.app = make_faust_app(
@@ -304,6 +307,9 @@ class Service:
                 topic, number = place
                 age_s = max(0.0, now_ms - oldest_ms.get(place, now_ms)) / 1000
                 self.metrics.lag(names[topic], number, max(0, end - committed[place]), age_s)
+
+    def _not_taken(self, topic: str, why: ProduceError) -> None:
+        self.metrics.produce_error(topic.removeprefix(self.settings.topic_prefix), why)
 
     def _find_user(self, key: bytes) -> dict[str, Any]:
         """Look a user up, for a thread of the web server."""

@@ -52,10 +52,10 @@ IN: Final = Row(
         ),
         Panel(
             "Merge given up",
-            "Times a second that rows went on without a topic known to be behind:"
+            "Times a second that rows went on without this topic, known to be behind:"
             " `forecart_merge_holds_over_total`. Their order by event time is lost. Runbook"
             " MergeGivesUp.",
-            (Query(per_second("merge_holds_over_total", "instance"), "{{instance}}"),),
+            (Query(per_second("merge_holds_over_total", "topic"), "{{topic}}"),),
             unit="cps", width=6, no_value="no worker",
         ),
         Panel(

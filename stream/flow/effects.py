@@ -64,6 +64,10 @@ class Effects:
         self._partitions = partitions
         self._dead_letter_bytes_max = dead_letter_bytes_max
 
+    def encode_with(self, encoder: PredictionEncoder) -> None:
+        """Encode the next batches' predictions with another encoder. From any thread."""
+        self._encoder = encoder
+
     def of_rows(
         self, partition: Partition, taken: Taken, settled: Settled, now_ms: int
     ) -> list[Output]:

@@ -19,7 +19,7 @@ class Gauges:
         self._told_at: dict[int, float] = {}
         self._dropped: dict[tuple[int, str], int] = {}
         self._decoded_s: dict[tuple[str, int], float] = {}
-        self._holds: dict[int, int] = {}
+        self._holds: dict[tuple[int, int], int] = {}
 
     def tell(self, engine: Engine) -> None:
         """Tell an engine's size and drops, now and then."""
@@ -47,9 +47,11 @@ class Gauges:
             seconds += max(0.0, buffer.decode_s - before)
         self._observer.stage("decode", seconds)
 
-    def tell_holds(self, number: int, holds_over: int) -> None:
-        """Tell how often a partition's rows went on without a topic known to be behind."""
-        before = self._holds.get(number, 0)
-        self._holds[number] = holds_over
-        if holds_over != before:  # less: the partition was taken over anew, and counts from 0
-            self._observer.held_over(holds_over - (before if holds_over > before else 0))
+    def tell_holds(self, number: int, holds_over: Sequence[int]) -> None:
+        """Tell how often, by topic, a partition's rows went on without one known to be behind."""
+        for topic, count in enumerate(holds_over):
+            before = self._holds.get((number, topic), 0)
+            self._holds[number, topic] = count
+            if count != before:  # less: the partition was taken over anew, and counts from 0
+                times = count - (before if count > before else 0)
+                self._observer.held_over(topic, number, times)

@@ -42,8 +42,8 @@ class Observer(Protocol):
     def chunk(self, topic: int, partition: int, rows: int, bytes_count: int) -> None:
         """Count a fetched chunk of an input topic."""
 
-    def held_over(self, times: int) -> None:
-        """Count times that rows went on without a topic known to be behind."""
+    def held_over(self, topic: int, partition: int, times: int) -> None:
+        """Count times that a partition's rows went on without a topic known to be behind."""
 
     def stage(self, stage: Stage, seconds: float) -> None:
         """Take the time that one batch (for `commit`: one commit) spent in a stage."""

@@ -41,6 +41,7 @@ class Opener:
         self._observer = observer
         self._configured = Path(settings.bundle) if settings.bundle else SHIPPED
         self._shelf = Shelf(settings.models_path, [self._configured])
+        self._churn_horizon = duration_text(int(settings.churn_horizon_days * 86_400_000))
         self.hazard_edges_ms: tuple[int, ...] = ()
 
     def first(self, record: ModelControl | None) -> Serving:
@@ -65,34 +66,38 @@ class Opener:
                 f"bundle {folder}: hazard_edges_ms={list(edges_ms)}, users' states are kept by"
                 f" {list(self.hazard_edges_ms)}: a worker started anew with it would take it"
             )
-        graphs = open_graphs(bundle, settings.provider, on_failure=self._on_device_failure)
+
+        def failed() -> None:
+            """Tell, also in predictions from the next batch on; on the scorer's thread."""
+            self._observer.inference_failure("cuda")
+            self._observer.provider_fallback()
+            effects.encode_with(self._encoder(bundle, "cpu"))
+
+        graphs = open_graphs(bundle, settings.provider, on_failure=failed)
         if graphs.reason:
             log.warning("scoring on the CPU: %s", graphs.reason)
         self.hazard_edges_ms = edges_ms
+        effects = self._effects(bundle, graphs.provider)
         return Serving(
             version=bundle.version,
             provider=graphs.provider,
             refresh_steps=bundle.refresh_steps,
             item_json=bundle.item_json,
             scorer=OnnxScorer(bundle, graphs, settings.items_top),
-            effects=self._effects(bundle, graphs.provider),
+            effects=effects,
         )
 
-    def _on_device_failure(self) -> None:
-        self._observer.inference_failure("cuda")
-        self._observer.provider_fallback()
-
-    def _effects(self, bundle: Bundle, provider: str) -> Effects:
-        settings = self._settings
-        inputs = [settings.topic(name) for name in INPUTS]
-        churn_horizon = duration_text(int(settings.churn_horizon_days * 86_400_000))
-        encoder = PredictionEncoder(
-            inputs,
+    def _encoder(self, bundle: Bundle, provider: str) -> PredictionEncoder:
+        return PredictionEncoder(
+            [self._settings.topic(name) for name in INPUTS],
             bundle.item_json,
             bundle.version,
             provider,
-            (bundle.purchase_horizon, churn_horizon),
+            (bundle.purchase_horizon, self._churn_horizon),
         )
+
+    def _effects(self, bundle: Bundle, provider: str) -> Effects:
+        settings = self._settings
         topics = OutputTopics(
             predictions=settings.topic(PREDICTIONS),
             alerts=settings.topic(ALERTS),
@@ -102,11 +107,11 @@ class Opener:
             erasures=settings.topic(ERASURES),
         )
         return Effects(
-            inputs,
+            [settings.topic(name) for name in INPUTS],
             topics,
-            encoder,
+            self._encoder(bundle, provider),
             bundle.version,
-            churn_horizon,
+            self._churn_horizon,
             self._partitions,
             settings.dead_letter_bytes_max,
         )

@@ -64,7 +64,8 @@ class Order:
         self._future_ms_max = future_ms_max
         self._wait_ms = merge_wait_ms
         self._hold_ms = merge_hold_ms
-        self.holds_over = 0  # times that a topic known to be behind was not waited for any longer
+        # By topic: times that it was known to be behind and not waited for any longer.
+        self.holds_over = [0] * len(TOPICS)
 
     def take(
         self, buffers: list[TopicBuffer], rows_max: int, now_ms: int
@@ -103,7 +104,7 @@ class Order:
             if 0 <= waited_ms < (self._wait_ms if buffer.caught_up else self._hold_ms):
                 return False
             if not buffer.caught_up:
-                self.holds_over += 1
+                self.holds_over[buffer.topic] += 1
         return True
 
     def _collect(

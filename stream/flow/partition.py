@@ -122,8 +122,8 @@ class Partition:
                 self.offset_next[topic] = max(self.offset_next[topic], position)
 
     @property
-    def holds_over(self) -> int:
-        """Times that its rows went on without a topic known to be behind."""
+    def holds_over(self) -> list[int]:
+        """Times, by topic, that its rows went on without it though it was known to be behind."""
         return self._order.holds_over
 
     @property

@@ -42,6 +42,7 @@ class OnnxScorer:
         self.graphs = graphs
         self.items_top = min(items_top, bundle.manifest.shapes.items)
         self._pools: dict[int, _Pool] = {}
+        self.padded_steps = 0  # of the last plan: computed to fill its blocks, and not read
         shapes = bundle.manifest.shapes
         popular = bundle.vocabulary.popular
         self._popular_score: Floats = np.full(shapes.items, -np.inf, np.float32)
@@ -64,6 +65,7 @@ class OnnxScorer:
         """Score the rows of a plan. Cost: see tests/bench/score.py. Raises DeviceError."""
         pool = self._pools[partition]
         blocks = plan_blocks(plan)
+        self.padded_steps = len(blocks.order) - len(plan.steps)
         inputs = encode_steps(self.bundle.tables, plan.steps, plan.gap_ms, blocks.order)
         top = self._run_steps(pool, plan, blocks, inputs)
         known = np.empty(len(plan.row_step), np.uint8)

@@ -13,7 +13,14 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from stream.connection import IDEMPOTENT
 from stream.flow.stops import DeliveryError
-from stream.shell.producer import Headers, ProducerConfig, produce_all
+from stream.shell.producer import (
+    Headers,
+    OnError,
+    ProducerConfig,
+    produce_all,
+    reason_of,
+    telling,
+)
 
 CLOSE_S: Final = 5.0
 
@@ -23,8 +30,9 @@ log = logging.getLogger(__name__)
 class DirectProducer:
     """Sends records and tells when all of them are written."""
 
-    def __init__(self, config: ProducerConfig) -> None:
+    def __init__(self, config: ProducerConfig, on_error: OnError = lambda *_: None) -> None:
         self._config = config
+        self._on_error = on_error
         self._failed: str | None = None
         self._producer = Producer(
             {
@@ -51,11 +59,12 @@ class DirectProducer:
         Raises TooLargeError before anything is queued, DeliveryError.
         """
         try:
-            produce_all(
-                self._producer, topic, partition, keys, values, headers,
-                message_bytes_max=self._config.message_bytes_max,
-                deadline_s=self._config.commit_deadline_s,
-            )  # fmt: skip
+            with telling(topic, self._on_error):
+                produce_all(
+                    self._producer, topic, partition, keys, values, headers,
+                    message_bytes_max=self._config.message_bytes_max,
+                    deadline_s=self._config.commit_deadline_s,
+                )  # fmt: skip
         except KafkaException as error:
             raise DeliveryError(f"produce to {topic}: {error.args[0].str()}") from error
         self._check()
@@ -83,7 +92,10 @@ class DirectProducer:
         self._producer.close()
 
     def _on_failed(self, error: KafkaError | None, message: Any) -> None:
-        if error is not None and self._failed is None:
+        if error is None:
+            return
+        self._on_error(message.topic(), reason_of(error))
+        if self._failed is None:
             self._failed = f"record for {message.topic()}[{message.partition()}]: {error.str()}"
 
     def _check(self) -> None:

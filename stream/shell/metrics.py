@@ -80,9 +80,9 @@ class Metrics:
         self.series.add("events_consumed_total", (TOPICS[topic],), rows)
         self.series.add("bytes_consumed_total", (TOPICS[topic],), bytes_count)
 
-    def held_over(self, times: int) -> None:
-        """Count times that rows went on without a topic known to be behind."""
-        self.series.add("merge_holds_over_total", (), times)
+    def held_over(self, topic: int, partition: int, times: int) -> None:
+        """Count times that a partition's rows went on without a topic known to be behind."""
+        self.series.add("merge_holds_over_total", (TOPICS[topic], str(partition)), times)
 
     def stage(self, stage: Stage, seconds: float) -> None:
         """Take the time that one batch spent in a stage."""

@@ -32,7 +32,10 @@ Labels = dict[str, tuple[str, ...]]
 
 OPEN: Final[tuple[str, ...]] = ()  # values come as they come; no child at start
 PARTITION: Final = ("partition",)  # stands for 0 .. partitions - 1
-OUTPUTS: Final = ("predictions", "churn-alerts", "dead-letters", "intake-receipts", "user-state")
+OUTPUTS: Final = (
+    "predictions", "churn-alerts", "dead-letters", "intake-receipts", "erasure-receipts",
+    "user-state",
+)  # fmt: skip
 OUTCOMES: Final = tuple(outcome.name.lower() for outcome in Outcome)
 REASONS: Final = tuple(reason.name.lower() for reason in Reason if reason)
 TRANSITIONS: Final = tuple(state.name.lower() for state in AlertState)
@@ -128,7 +131,9 @@ METRICS: Final = (
     ),
     _counter(
         *("intake", "merge_holds_over_total", "holds"),
-        "Times that rows went on without a topic known to be behind: out of order by event time.",
+        "Times that rows went on without this topic, known to be behind: order by time is lost.",
+        topic=TOPICS,
+        partition=PARTITION,
     ),
     _histogram(
         *("latency", "processing_latency_seconds", "seconds", LATENCY_S),
@@ -183,7 +188,7 @@ METRICS: Final = (
     _counter("inference", "inference_steps_total", "steps", "LSTM steps run, padding left out."),
     _counter(
         *("inference", "inference_padded_steps_total", "steps"),
-        "LSTM steps run only to fill a batch bucket.",
+        "LSTM steps run only to fill a call: segments of unlike length in one.",
     ),
     _counter(
         *("inference", "inference_failures_total", "calls"),

@@ -6,21 +6,28 @@ can never be sent is refused before anything of its call is queued.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from stream.connection import OPEN, options
+from stream.flow.observe import ProduceError
 from stream.flow.stops import CommitLateError
 from stream.security import Security
 
 FULL_WAIT_S: Final = 0.02  # a poll, while the queue is full
 RECORD_OVERHEAD_BYTES: Final = 512  # of a record and its batch, beside key, value and headers
+TOO_LARGE: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE})
+TIMED_OUT: Final = frozenset({KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT})
 
 Headers = Sequence[Sequence[tuple[str, bytes]] | None]
 OnDelivery = Callable[[KafkaError | None, Any], None]
+
+
+OnError = Callable[[str, ProduceError], None]  # topic, why
 
 
 class TooLargeError(ValueError):
@@ -126,6 +133,31 @@ def produce_one(
             _wait_for_room(producer, topic, deadline)
         else:
             return
+
+
+@contextmanager
+def telling(topic: str, tell: OnError) -> Iterator[None]:
+    """Tell of what a producer raises for a topic, and let it go on. 1 us a use."""
+    try:
+        yield
+    except TooLargeError:
+        tell(topic, "too_large")
+        raise
+    except CommitLateError:
+        tell(topic, "timeout")
+        raise
+    except KafkaException as error:
+        tell(topic, reason_of(error.args[0]))
+        raise
+
+
+def reason_of(error: KafkaError) -> ProduceError:
+    """Name why a record was not taken."""
+    if error.code() in TOO_LARGE:
+        return "too_large"
+    if error.code() in TIMED_OUT:
+        return "timeout"
+    return "retriable" if error.retriable() else "fatal"
 
 
 def _check_sizes(

@@ -21,7 +21,14 @@ from stream.flow.stops import (
     CommitLateError,
 )
 from stream.shell.group import Membership
-from stream.shell.producer import Headers, ProducerConfig, produce_all, produce_one
+from stream.shell.producer import (
+    Headers,
+    OnError,
+    ProducerConfig,
+    produce_all,
+    produce_one,
+    telling,
+)
 
 CLOSE_S: Final = 5.0
 RETRY_WAIT_S: Final = 0.05
@@ -44,8 +51,11 @@ class TransactionalProducer:
     the same id left open.
     """
 
-    def __init__(self, config: ProducerConfig, transactional_id: str) -> None:
+    def __init__(
+        self, config: ProducerConfig, transactional_id: str, on_error: OnError = lambda *_: None
+    ) -> None:
         self._config = config
+        self._on_error = on_error
         self._id = transactional_id
         self._open = False
         self._records = 0
@@ -98,11 +108,12 @@ class TransactionalProducer:
         anything is queued; CommitLateError, CommitAbortedError or CommitFencedError at the end.
         """
         try:
-            produce_all(
-                self._producer, topic, partition, keys, values, headers,
-                message_bytes_max=self._config.message_bytes_max,
-                deadline_s=self._config.commit_deadline_s,
-            )  # fmt: skip
+            with telling(topic, self._on_error):
+                produce_all(
+                    self._producer, topic, partition, keys, values, headers,
+                    message_bytes_max=self._config.message_bytes_max,
+                    deadline_s=self._config.commit_deadline_s,
+                )  # fmt: skip
         except KafkaException as error:
             raise self._named("produce", error) from error
         self._records += len(keys)

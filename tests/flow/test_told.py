@@ -7,6 +7,9 @@ from stream.flow.gauges import Gauges
 from stream.shell.metrics import Metrics
 from stream.wire.decode import Decoder
 from tests.flow.fakes import FakeChunk
+from tests.flow.logs import shop_log
+from tests.flow.test_worker import play
+from tests.oracle.int_scorer import IntScorer
 
 
 def chunk(first: int, timestamp_ms: int, rows: int = 2) -> FakeChunk:
@@ -42,8 +45,26 @@ def test_a_record_without_a_time_tells_no_age():
 def test_holds_are_counted_once_and_go_on_after_a_rebalance():
     metrics = Metrics(partitions=2)
     gauges = Gauges(metrics)
-    for number, holds_over in ((0, 0), (0, 2), (0, 2), (1, 1), (0, 5)):
+    told = lambda topic, number: metrics.series.number(  # noqa: E731
+        "merge_holds_over_total", (topic, str(number))
+    )
+    for number, holds_over in (
+        (0, [0, 0, 0]), (0, [2, 0, 0]), (0, [2, 0, 1]), (1, [1, 0, 0]), (0, [5, 0, 1])
+    ):  # fmt: skip
         gauges.tell_holds(number, holds_over)
-    assert metrics.series.number("merge_holds_over_total") == 6
-    gauges.tell_holds(0, 1)  # handed over and taken again: it counts from 0
-    assert metrics.series.number("merge_holds_over_total") == 7
+    assert (told("clicks", 0), told("purchases", 0), told("clicks", 1)) == (5, 1, 1)
+    gauges.tell_holds(0, [1, 0, 0])  # handed over and taken again: it counts from 0
+    assert (told("clicks", 0), told("purchases", 0), told("clicks", 1)) == (6, 1, 1)
+
+
+class Padding(IntScorer):
+    """Says that it padded."""
+
+    padded_steps = 3
+
+
+async def test_padded_steps_are_counted():
+    rig = await play(shop_log(3, 100), 50, Padding())
+    count = rig.metrics.series.buckets("inference_batch_size")[1].sum()
+    assert count > 0
+    assert rig.metrics.series.number("inference_padded_steps_total") == 3 * count

@@ -220,7 +220,7 @@ def test_every_other_call_moves_its_metric(metrics: Metrics) -> None:
         'model_reloads_total{outcome="refused"}': lambda: metrics.model_reload("refused"),
         'worker_state{state="draining"}': lambda: metrics.worker("draining"),
         "event_loop_lag_seconds": lambda: metrics.loop_lag(0.25),
-        "merge_holds_over_total": lambda: metrics.held_over(2),
+        'merge_holds_over_total{partition="1",topic="clicks"}': lambda: metrics.held_over(0, 1, 2),
         'provider_wanted{provider="prefer"}': lambda: metrics.provider_wanted("prefer"),
         'stops_total{code="17"}': lambda: metrics.stops({17: 2}),
         'transactions_total{outcome="deadline"}': lambda: metrics.stops({18: 1}),

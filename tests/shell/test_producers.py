@@ -227,16 +227,22 @@ def test_a_direct_record_that_the_broker_refuses_is_told(
     kafka: str, make_topics: Callable[..., dict[str, str]]
 ) -> None:
     small = make_topics(["small"], 1, {"max.message.bytes": "200"})["small"]
-    producer = DirectProducer(ProducerConfig(kafka, compression="none"))
+    told: list[tuple[str, str]] = []
+    config = ProducerConfig(kafka, compression="none")
+    producer = DirectProducer(config, lambda *why: told.append(why))
     producer.produce(small, 0, [b"k"], [b"x" * 1000])
     with pytest.raises(DeliveryError, match=small):
         producer.confirm()
+    assert told == [(small, "too_large")]
     producer.close()
 
 
 def test_direct_records_that_nobody_takes_are_told() -> None:
     config = ProducerConfig("127.0.0.1:1", commit_deadline_s=0.5, extra={"log_level": 0})
-    producer = DirectProducer(config)
+    told: list[tuple[str, str]] = []
+    producer = DirectProducer(config, lambda *why: told.append(why))
     producer.produce("nowhere", 0, [b"k"], [b"v"])
     with pytest.raises(DeliveryError):
         producer.confirm()
+    producer.close()
+    assert told == [("nowhere", "timeout")]
