@@ -1,0 +1,179 @@
+"""`python -m tests.bench.latency`: from when an event was due to its readable prediction.
+
+Open loop: the producer keeps to its plan whatever the worker does, and each record's timestamp is
+the time at which the plan had it, so a stall delays all that was due in it (no coordinated
+omission; Tene, "How not to measure latency"). The end is the wall clock at which a consumer has the
+committed prediction in hand. Timestamps are whole ms. Printed per guarantee and rate: ms of the
+median and higher, over what came after the first seconds; the audit must balance.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from stream.connection import IDEMPOTENT
+from stream.core.layout import TOPICS
+from stream.local.kafka import EmbeddedKafka
+from stream.shell.reader import Reader
+from tests.bench import machine
+from tests.bench.case import Case
+from tests.bench.contenders import forecart
+from tests.bench.feed import cut
+from tests.bench.load import Load
+from tests.bench.one import delete_topics, make_inputs
+from tests.bench.run import OUTPUT
+
+PERCENTILES: Final = (50.0, 90.0, 99.0, 99.9, 100.0)
+SETTLE_S: Final = 4.0  # at the start: not measured
+TAIL_S: Final = 30.0  # for the last predictions to come
+TICK_S: Final = 0.002
+ID: Final = re.compile(rb'"prediction_id":"([^"]+)-(\d+)-(\d+)"')
+
+
+class Seen(NamedTuple):
+    """Predictions as they came."""
+
+    arrived_ms: list[float]
+    values: list[bytes]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure each guarantee at each rate; 1 where an audit does not balance."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rates", default="1000,10000", help="events/s, separated by commas")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of load, for each")
+    parser.add_argument("--guarantees", default="exactly_once,at_least_once")
+    parser.add_argument("--profile", choices=("step", "full"), default="full")
+    options = parser.parse_args(arguments)
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    broker = EmbeddedKafka(OUTPUT / "kafka-latency")
+    about = machine.card()
+    print(
+        f"{about['processor']}, {about['cores']} cores, commit {about['commit']};"
+        f" profile {options.profile}; synthetic load; ms"
+    )
+    print(f"{'':28}{'p50':>8}{'p90':>8}{'p99':>8}{'p99.9':>8}{'most':>8}{'rows':>10}  audit")
+    wrong = 0
+    try:
+        case = Case("forecart", "live", broker.up(), "", 0, profile=options.profile)
+        for guarantee in options.guarantees.split(","):
+            for rate in map(float, options.rates.split(",")):
+                mine = replace(
+                    case, prefix=f"late-{time.time_ns()}-", events=int(rate * options.seconds),
+                    rate=rate, guarantee=guarantee,
+                )  # fmt: skip
+                latency_ms, balanced = measure(mine)
+                ms = "".join(f"{value:8.0f}" for value in np.percentile(latency_ms, PERCENTILES))
+                print(
+                    f"{guarantee:14} {rate:9,.0f}/s  {ms}{len(latency_ms):10,}"
+                    f"  {'balances' if balanced else 'DOES NOT BALANCE'}",
+                    flush=True,
+                )
+                wrong += not balanced
+    finally:
+        broker.down()
+    return int(wrong > 0)
+
+
+def measure(case: Case) -> tuple[npt.NDArray[np.float64], bool]:
+    """Run a worker under the load; returns (n,) ms and whether the audit balances."""
+    load = Load(case.card, case.events, int(time.time() * 1000))
+    pieces = [piece for block in load.blocks() for piece in cut(block, round(case.rate * TICK_S))]
+    make_inputs(case)
+    made = forecart.setup(case)
+    seen, stop = Seen([], []), threading.Event()
+    reading = threading.Thread(target=read, args=(case, seen, stop))
+    try:
+        reading.start()
+        begin_ms, sent = send(case, pieces)
+        until = time.monotonic() + TAIL_S
+        while len(seen.values) < 0.98 * sent and time.monotonic() < until:
+            time.sleep(0.1)
+        time.sleep(1.0)
+        stop.set()
+        reading.join()
+        audit = subprocess.run(
+            [*forecart.FORECART, "audit", "--settle", "20"],
+            env=made.environ, capture_output=True, check=False,
+        )  # fmt: skip
+        return latencies(case, seen, begin_ms + SETTLE_S * 1000), audit.returncode == 0
+    finally:
+        stop.set()
+        forecart.teardown(case, made)
+        delete_topics(case)
+
+
+def send(
+    case: Case, pieces: Sequence[dict[tuple[int, int], list[dict[str, bytes]]]]
+) -> tuple[float, int]:
+    """Send by the plan; returns its first ms and how many events."""
+    producer = Producer({"bootstrap.servers": case.bootstrap, **IDEMPOTENT, "linger.ms": 1})
+    topics = [case.prefix + name for name in TOPICS]
+    begin, sent = time.time() + 0.5, 0
+    for piece in pieces:
+        due = begin + sent / case.rate
+        time.sleep(max(0.0, due - time.time()))
+        for (code, partition), messages in piece.items():
+            for message in messages:
+                producer.produce(
+                    topics[code], message["value"], message["key"], partition,
+                    timestamp=int((begin + sent / case.rate) * 1000),
+                )  # fmt: skip
+                sent += 1
+        producer.poll(0)
+    if producer.flush(60):
+        raise RuntimeError("the load was not written")
+    return begin * 1000, sent
+
+
+def read(case: Case, seen: Seen, stop: threading.Event) -> None:
+    """Read committed predictions and note when they came; parsed later."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": case.bootstrap, "group.id": "latency",
+            "auto.offset.reset": "earliest", "enable.auto.commit": False, "fetch.wait.max.ms": 5,
+        }
+    )  # fmt: skip
+    topic = case.prefix + "predictions"
+    consumer.assign([TopicPartition(topic, number, 0) for number in range(case.card.partitions)])
+    while not stop.is_set():
+        messages = consumer.consume(2_000, 0.05)
+        now_ms = time.time() * 1000
+        for message in messages:
+            if message.error() is None:
+                seen.arrived_ms.append(now_ms)
+                seen.values.append(message.value())
+    consumer.close()
+
+
+def latencies(case: Case, seen: Seen, from_ms: float) -> npt.NDArray[np.float64]:
+    """Give (n,) ms of the predictions whose event was due from `from_ms` on."""
+    due_ms: dict[tuple[bytes, int, int], int] = {}
+    with Reader(case.bootstrap) as reader:
+        topics = [case.prefix + name for name in TOPICS]
+        for record in reader.records(reader.ranges(topics)):
+            place = (record.topic.encode(), record.partition, record.offset)
+            due_ms[place] = record.timestamp_ms
+    found = []
+    for arrived_ms, value in zip(seen.arrived_ms, seen.values, strict=True):
+        name = ID.search(value)
+        if name is None:
+            raise RuntimeError(f"a prediction without an id: {value[:80]!r}")
+        due = due_ms[name[1], int(name[2]), int(name[3])]
+        if due >= from_ms:
+            found.append(arrived_ms - due)
+    return np.array(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
