@@ -6,6 +6,7 @@ import time
 import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
+from deploy import asyncapi
 from stream.wire.topics import DAY_MS, TABLE
 
 pytestmark = pytest.mark.kafka
@@ -24,6 +25,22 @@ def make_one(kafka, name, partitions, **config):
     admin.create_topics([new], operation_timeout=10)[name].result(10)
     while name not in admin.list_topics(timeout=10).topics:
         time.sleep(0.02)  # the broker answers before it lists
+
+
+def assert_as_documented(kafka, prefix):
+    """The topics under a prefix are the channels of docs/asyncapi.json, by the broker's word."""
+    channels = json.loads(asyncapi.FILE.read_text())["channels"]
+    topics = AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=10).topics
+    assert {name for name in topics if name.startswith(prefix)} == {prefix + c for c in channels}
+    for channel in channels.values():
+        name, documented = prefix + channel["address"], channel["bindings"]["kafka"]
+        partitions = topics[name].partitions
+        assert len(partitions) == documented["partitions"]
+        assert {len(each.replicas) for each in partitions.values()} == {documented["replicas"]}
+        live = configs_of(kafka, name)
+        for key, value in documented["topicConfiguration"].items():
+            as_list = value if isinstance(value, list) else [str(value)]
+            assert sorted(live[key].split(",")) == sorted(as_list), (name, key)
 
 
 def test_apply_creates_what_the_contract_says(on_broker, kafka, topic_prefix):
@@ -63,6 +80,7 @@ def test_apply_alters_what_differs(on_broker, kafka, topic_prefix):
     assert f"altered {name}: retention.ms 1000 -> {30 * DAY_MS}" in result.stdout
     assert configs_of(kafka, name)["retention.ms"] == str(30 * DAY_MS)
     assert on_broker("topics", "describe").exit_code == 0
+    assert_as_documented(kafka, topic_prefix)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What others build on: the AsyncAPI document, and what may change in a message."""
