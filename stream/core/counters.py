@@ -69,4 +69,4 @@ def read_counts(user: Record, time_ms: int, sliding: Records, tumbling: Records)
                 sliding[kind * 3 + window] += count
                 if aligned:
                     tumbling[kind * 3 + window] += count
-            at = at - 1 if at > 0 else buckets - 1  # a division here would be 57 a row
+            at = at - 1 if at > 0 else np.int64(buckets - 1)  # a division here would be 57 a row

@@ -51,7 +51,7 @@ class RecordColumns(NamedTuple):
 
     def keys_of(self, rows: Integers) -> list[bytes]:
         """Copy the keys of some rows out, 0.3 us each; a null key is empty."""
-        view = memoryview(self.data)
+        view = self.data.data
         return [
             bytes(view[first : first + size]) if size > 0 else b""
             for first, size in self.places[rows, :2].tolist()
