@@ -28,12 +28,14 @@ class Progress:
 
     points: list[tuple[float, float, int, float]] = field(default_factory=list)
 
-    def rate(self, until_wall_s: float | None = None) -> tuple[int, float, float]:
+    def rate(
+        self, until_wall_s: float | None = None, from_events: int = 0
+    ) -> tuple[int, float, float]:
         """Give events, seconds and processor seconds between the first and the last counted point.
 
         Raises ValueError where there are too few commits to say.
         """
-        points = self.points
+        points = [point for point in self.points if point[2] >= from_events]
         if until_wall_s is not None:
             points = [point for point in points if point[1] <= until_wall_s]
         elif len(points) > POINTS_MIN:

@@ -5,7 +5,7 @@ from tests.bench.rival import Rival
 
 RIVAL = Rival(
     "bytewax",
-    lambda _: [python_of("python"), "-m", "tests.bench.rivals.bytewax"],
+    lambda _: [python_of("quix"), "-m", "tests.bench.rivals.bytewax"],
     transactions=False,
 )
 setup, run, teardown = RIVAL.setup, RIVAL.run, RIVAL.teardown

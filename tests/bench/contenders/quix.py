@@ -4,6 +4,6 @@ from tests.bench.environment import python_of
 from tests.bench.rival import Rival
 
 RIVAL = Rival(
-    "quix", lambda _: [python_of("python"), "-m", "tests.bench.rivals.quix"], transactions=True
+    "quix", lambda _: [python_of("quix"), "-m", "tests.bench.rivals.quix"], transactions=True
 )
 setup, run, teardown = RIVAL.setup, RIVAL.run, RIVAL.teardown

@@ -16,8 +16,6 @@ from bytewax.run import cli_main
 
 from tests.bench.rivals.job import COMMIT_S, INPUTS, State, case_of_arguments, padding, step
 
-CONSUME_MAX = 10_000
-
 
 def flow_of(case: dict) -> Dataflow:
     """Lay the steps out."""
@@ -27,7 +25,6 @@ def flow_of(case: dict) -> Dataflow:
     source = KafkaSource(
         brokers,
         [case["prefix"] + name for name in INPUTS],
-        batch_size=CONSUME_MAX,
         add_config={"fetch.wait.max.ms": "20"},
     )
 

@@ -1,0 +1,143 @@
+"""`python -m tests.bench.page JSON...`: the runs of build/bench as a table and a chart.
+
+Both go into docs: the chart as an SVG, the table between two marks of the page. Rates are shares of
+the floor of the same run (the same file and round), so that slow hours of a machine cancel out.
+"""
+
+import argparse
+import json
+import re
+import statistics
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.bench.run import CONTENDERS, FLOORS
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/performance.md"
+CHART = ROOT / "docs/pictures/rivals.svg"
+OURS = "step"
+TABLE = re.compile(r"(<!-- rivals -->\n).*?(<!-- /rivals -->)", re.DOTALL)
+TITLES = {
+    "floor": ("floor: no work", ""),
+    "step": ("**Forecart**, profile `step`", ""),
+    "streams": ("Kafka Streams, 2 threads, no model", "2x"),
+    "streams-model": ("Kafka Streams, 2 threads, an LSTM step in process", "10x"),
+    "quix": ("Quix Streams, no model", "10x"),
+    "bytewax": ("Bytewax, no model, at least once", ""),
+    "flink": ("PyFlink, no model", ""),
+    "faust": ("stock Faust, no model, at least once", "100x"),
+}
+
+
+class Row(NamedTuple):
+    """What the runs of a contender say."""
+
+    name: str
+    rates: list[float]  # events/s
+    shares: list[float]  # of the floor in the same round
+    ahead: list[float]  # Forecart's rate over this one's, in the same round
+    cpu_us: float
+
+
+def rows(reports: list[dict[str, Any]]) -> list[Row]:
+    """Take the reports together, a row per contender of TITLES that ran."""
+    found: dict[str, list[tuple[float, float, float, float]]] = defaultdict(list)
+    for report in reports:
+        rounds: dict[int, dict[str, dict[str, Any]]] = defaultdict(dict)
+        for run in report["runs"]:
+            if run["mode"] == "drain" and "error" not in run:
+                rounds[run["round"]][run["name"]] = run
+        for of_round in rounds.values():
+            rate = {name: run["events_per_second"] for name, run in of_round.items()}
+            for name, run in of_round.items():
+                floor = rate.get(FLOORS[CONTENDERS[name].profile], float("nan"))
+                ours = rate.get(OURS, float("nan"))
+                numbers = (rate[name], rate[name] / floor, ours / rate[name])
+                found[name].append((*numbers, run["cpu_us_per_event"]))
+    made = []
+    for name in TITLES:
+        if name in found:
+            rates, shares, ahead, cpu = map(list, zip(*found[name], strict=True))
+            made.append(Row(name, rates, shares, ahead, statistics.median(cpu)))
+    return made
+
+
+def table(found: list[Row]) -> str:
+    """Write the table in Markdown: medians, lowest and highest in brackets."""
+    heads = (
+        "contender", "events/s", "of the floor", "Forecart is ahead by", "target",
+        "µs CPU an event", "runs",
+    )  # fmt: skip
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for row in found:
+        title, target = TITLES[row.name]
+        own = row.name in {"floor", OURS}
+        cells = [
+            title,
+            spread(row.rates, "{:,.0f}"),
+            spread(row.shares, "{:.4f}" if max(row.shares) < 0.1 else "{:.2f}"),
+            "" if own else spread(row.ahead, "{:.1f}x"),
+            target,
+            f"{row.cpu_us:,.1f}",
+            str(len(row.rates)),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def spread(numbers: list[float], form: str) -> str:
+    """Write median (lowest to highest)."""
+    middle, low, high = (
+        form.format(number) for number in (statistics.median(numbers), min(numbers), max(numbers))
+    )
+    return f"{middle} ({low} to {high})"
+
+
+def draw(found: list[Row], path: Path) -> None:
+    """Draw shares of the floor as bars on a logarithmic axis."""
+    import matplotlib as mpl  # noqa: PLC0415 - the export extra has it
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "forecart"
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    ordered = sorted(found, key=lambda row: statistics.median(row.shares))
+    figure, axes = plt.subplots(figsize=(8, 0.45 * len(ordered) + 1.2))
+    for place, row in enumerate(ordered):
+        share = statistics.median(row.shares)
+        reach = [[share - min(row.shares)], [max(row.shares) - share]]
+        color = "#1f6feb" if row.name == OURS else "#9aa4b2"
+        axes.barh(place, share, xerr=reach, color=color, ecolor="#333333", capsize=3)
+        text = f" {statistics.median(row.rates):,.0f}/s"
+        axes.text(max(row.shares), place, text, va="center", fontsize=9)
+    names = [TITLES[row.name][0].replace("*", "").replace("`", "") for row in ordered]
+    axes.set_yticks(range(len(ordered)), names)
+    axes.set_xscale("log")
+    axes.set_xlim(right=4)
+    axes.set_xlabel("share of the floor in the same round, logarithmic (line: lowest to highest)")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Read, draw, write."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.page", description=__doc__)
+    parser.add_argument("reports", nargs="+", type=Path, metavar="JSON")
+    options = parser.parse_args(arguments)
+    found = rows([json.loads(path.read_text()) for path in options.reports])
+    text = table(found)
+    page = PAGE.read_text()
+    if not TABLE.search(page):
+        raise SystemExit(f"{PAGE}: no <!-- rivals --> to write between")
+    PAGE.write_text(TABLE.sub(lambda marks: marks[1] + text + marks[2], page))
+    draw(found, CHART)
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
