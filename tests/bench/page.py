@@ -38,29 +38,31 @@ class Row(NamedTuple):
     name: str
     rates: list[float]  # events/s
     shares: list[float]  # of the floor in the same round
-    ahead: list[float]  # Forecart's rate over this one's, in the same round
+    ahead: list[float]  # Forecart's median share over these
     cpu_us: float
 
 
 def rows(reports: list[dict[str, Any]]) -> list[Row]:
     """Take the reports together, a row per contender of TITLES that ran."""
-    found: dict[str, list[tuple[float, float, float, float]]] = defaultdict(list)
+    found: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
     for report in reports:
         rounds: dict[int, dict[str, dict[str, Any]]] = defaultdict(dict)
         for run in report["runs"]:
             if run["mode"] == "drain" and "error" not in run:
                 rounds[run["round"]][run["name"]] = run
         for of_round in rounds.values():
-            rate = {name: run["events_per_second"] for name, run in of_round.items()}
             for name, run in of_round.items():
-                floor = rate.get(FLOORS[CONTENDERS[name].profile], float("nan"))
-                ours = rate.get(OURS, float("nan"))
-                numbers = (rate[name], rate[name] / floor, ours / rate[name])
-                found[name].append((*numbers, run["cpu_us_per_event"]))
+                floor = of_round.get(FLOORS[CONTENDERS[name].profile])
+                if floor is not None:
+                    rate = run["events_per_second"]
+                    share = rate / floor["events_per_second"]
+                    found[name].append((rate, share, run["cpu_us_per_event"]))
+    ours = statistics.median(share for _, share, _ in found[OURS])
     made = []
     for name in TITLES:
         if name in found:
-            rates, shares, ahead, cpu = map(list, zip(*found[name], strict=True))
+            rates, shares, cpu = map(list, zip(*found[name], strict=True))
+            ahead = [ours / share for share in shares]
             made.append(Row(name, rates, shares, ahead, statistics.median(cpu)))
     return made
 

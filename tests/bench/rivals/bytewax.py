@@ -16,6 +16,8 @@ from bytewax.run import cli_main
 
 from tests.bench.rivals.job import COMMIT_S, INPUTS, State, case_of_arguments, padding, step
 
+CONSUME_MAX = 10_000  # the sink flushes after each: 2.6 times the rate with the default 1,000
+
 
 def flow_of(case: dict) -> Dataflow:
     """Lay the steps out."""
@@ -25,6 +27,7 @@ def flow_of(case: dict) -> Dataflow:
     source = KafkaSource(
         brokers,
         [case["prefix"] + name for name in INPUTS],
+        batch_size=CONSUME_MAX,
         add_config={"fetch.wait.max.ms": "20"},
     )
 

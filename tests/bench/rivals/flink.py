@@ -1,7 +1,7 @@
 """PyFlink: a keyed process function with a value state between Kafka source and sink, exactly-once.
 
 A small cluster in this process's JVM, checkpoints on this machine's disk; Python in the JVM's own
-process and larger bundles, as its page on tuning advises.
+process (its thread mode, made for throughput) and larger bundles.
 """
 
 import json

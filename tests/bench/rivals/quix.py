@@ -1,7 +1,7 @@
 """Quix Streams: stateful apply over the three topics joined into one frame, exactly-once.
 
-State is RocksDB with a changelog topic, as it comes; caches and producer as its page on performance
-advises: larger batches, a longer poll.
+State is RocksDB with a changelog topic, as it comes. The clients get the floor's batches; the rest
+is left at its defaults.
 """
 
 from typing import Any

@@ -3,8 +3,8 @@
 // The same job as tests/bench/rivals/job.py, the state packed into bytes (408 with a full window).
 // With a bundle, its step graph runs in this process, one event at a time, (h, c) in the store;
 // features are made up of the event in the right shapes, the heads are not run.
-// State is in memory with a changelog and the cache that writes a key once per commit. As the page on
-// tuning advises: larger poll, batches and cache; nothing waits for the slowest topic.
+// State is in memory with a changelog and the cache that writes a key once per commit. Larger poll,
+// batches and cache than the defaults; nothing waits for the slowest topic. No sweep was made.
 
 import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtEnvironment;
