@@ -119,7 +119,7 @@ def draw(found: list[Row], path: Path) -> None:
     axes.set_yticks(range(len(ordered)), names)
     axes.set_xscale("log")
     axes.set_xlim(right=4)
-    axes.set_xlabel("share of the floor in the same round, logarithmic (line: lowest to highest)")
+    axes.set_xlabel("share of the floor, logarithmic; line: lowest to highest")
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
