@@ -9,7 +9,6 @@ median and higher, over what came after the first seconds; the audit must balanc
 
 import argparse
 import re
-import subprocess
 import sys
 import threading
 import time
@@ -23,7 +22,6 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from stream.connection import IDEMPOTENT
 from stream.core.layout import TOPICS
-from stream.local.kafka import EmbeddedKafka
 from stream.shell.reader import Reader
 from tests.bench import machine
 from tests.bench.case import Case
@@ -31,11 +29,12 @@ from tests.bench.contenders import forecart
 from tests.bench.feed import cut
 from tests.bench.load import Load
 from tests.bench.one import delete_topics, make_inputs
-from tests.bench.run import OUTPUT
+from tests.bench.run import own_broker
 
 PERCENTILES: Final = (50.0, 90.0, 99.0, 99.9, 100.0)
 SETTLE_S: Final = 4.0  # at the start: not measured
 TAIL_S: Final = 30.0  # for the last predictions to come
+SETTLE_AUDIT_S: Final = 20
 TICK_S: Final = 0.002
 ID: Final = re.compile(rb'"prediction_id":"([^"]+)-(\d+)-(\d+)"')
 
@@ -55,8 +54,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--guarantees", default="exactly_once,at_least_once")
     parser.add_argument("--profile", choices=("step", "full"), default="full")
     options = parser.parse_args(arguments)
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    broker = EmbeddedKafka(OUTPUT / "kafka-latency")
     about = machine.card()
     print(
         f"{about['processor']}, {about['cores']} cores, commit {about['commit']};"
@@ -64,8 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     print(f"{'':28}{'p50':>8}{'p90':>8}{'p99':>8}{'p99.9':>8}{'most':>8}{'rows':>10}  audit")
     wrong = 0
-    try:
-        case = Case("forecart", "live", broker.up(), "", 0, profile=options.profile)
+    with own_broker() as bootstrap:
+        case = Case("forecart", "live", bootstrap, "", 0, profile=options.profile)
         for guarantee in options.guarantees.split(","):
             for rate in map(float, options.rates.split(",")):
                 mine = replace(
@@ -80,8 +77,6 @@ def main(arguments: list[str] | None = None) -> int:
                     flush=True,
                 )
                 wrong += not balanced
-    finally:
-        broker.down()
     return int(wrong > 0)
 
 
@@ -102,10 +97,7 @@ def measure(case: Case) -> tuple[npt.NDArray[np.float64], bool]:
         time.sleep(1.0)
         stop.set()
         reading.join()
-        audit = subprocess.run(
-            [*forecart.FORECART, "audit", "--settle", "20"],
-            env=made.environ, capture_output=True, check=False,
-        )  # fmt: skip
+        audit = forecart.audit(made, SETTLE_AUDIT_S)
         return latencies(case, seen, begin_ms + SETTLE_S * 1000), audit.returncode == 0
     finally:
         stop.set()

@@ -5,12 +5,14 @@ build/bench/*.json. Rounds are interleaved, so a machine that slows down slows e
 """
 
 import argparse
+import contextlib
 import json
 import shutil
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,14 +61,11 @@ FLOORS = {"step": "floor", "full": "floor-full"}  # by profile: it writes as man
 def main(arguments: list[str] | None = None) -> int:
     """Run. Returns 1 when a contender failed."""
     options = _options(arguments)
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    broker = EmbeddedKafka(OUTPUT / "kafka") if not options.broker else None
-    bootstrap = options.broker or (broker.up() if broker else "")
     stamp = time.strftime("%Y%m%d-%H%M%S")
     path = OUTPUT / f"{stamp}.json"
     card = machine.card()
     runs: list[dict[str, Any]] = []
-    try:
+    with own_broker(options.broker) as bootstrap:
         for number in range(options.repeats):
             for mode in options.modes:
                 for name in options.only:
@@ -88,12 +87,23 @@ def main(arguments: list[str] | None = None) -> int:
                     given = replace(case, prefix="", events=options.events)
                     report = {"machine": card, "case": json.loads(given.to_json()), "runs": runs}
                     path.write_text(json.dumps(report, indent=1))  # each time: a run may be ended
-    finally:
-        if broker is not None:
-            broker.down()
-            shutil.rmtree(broker.home, ignore_errors=True)
     show(report, path)
     return int(any("error" in run for run in runs))
+
+
+@contextlib.contextmanager
+def own_broker(given: str = "") -> Iterator[str]:
+    """Give a broker's address: the given one's, or that of one whose data go afterwards."""
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    if given:
+        yield given
+        return
+    broker = EmbeddedKafka(OUTPUT / "kafka")
+    try:
+        yield broker.up()
+    finally:
+        broker.down()
+        shutil.rmtree(broker.home, ignore_errors=True)
 
 
 def bundle_of(entry: Entry, given: str) -> str:

@@ -24,8 +24,6 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from stream.core.layout import TOPICS
-from stream.local.kafka import EmbeddedKafka
 from stream.model.bundle import SHIPPED
 from stream.model.shelf import version_in
 from stream.shell.reader import Reader
@@ -33,12 +31,11 @@ from tests.bench import machine
 from tests.bench.case import Case
 from tests.bench.contenders import forecart
 from tests.bench.one import delete_topics, make_inputs
-from tests.bench.progress import watch
-from tests.bench.run import OUTPUT
+from tests.bench.run import OUTPUT, own_broker
 
 PAUSE_MS_MAX: Final = 250
 SETTLE_S: Final = 3.0  # at the start: not measured
-AUDIT_S: Final = 300.0
+SETTLE_AUDIT_S: Final = 10
 
 
 class Said(msgspec.Struct):
@@ -66,24 +63,20 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     OUTPUT.mkdir(parents=True, exist_ok=True)
     second = Path(options.second) if options.second else _bench_bundle(options.items)
-    broker = EmbeddedKafka(OUTPUT / "kafka")
-    case = Case(
-        contender="forecart",
-        mode="live",
-        bootstrap=broker.up(),
-        prefix=f"swap-{time.strftime('%Y%m%d-%H%M%S')}-",
-        events=int(options.rate * options.seconds),
-        rate=options.rate,
-        profile=options.profile,
-        bundle=options.first,
-    )
-    try:
+    with own_broker() as bootstrap:
+        case = Case(
+            contender="forecart",
+            mode="live",
+            bootstrap=bootstrap,
+            prefix=f"swap-{time.strftime('%Y%m%d-%H%M%S')}-",
+            events=int(options.rate * options.seconds),
+            rate=options.rate,
+            profile=options.profile,
+            bundle=options.first,
+        )
         make_inputs(case)
         run, audit = measure(case, second, options.seconds / 3)
         delete_topics(case)
-    finally:
-        broker.down()
-        shutil.rmtree(broker.home, ignore_errors=True)
     first = version_in(Path(options.first) if options.first else SHIPPED)
     return show(case, run, (first, version_in(second)), audit)
 
@@ -107,18 +100,12 @@ def measure(case: Case, second: Path, activate_after_s: float) -> tuple[Run, str
         timer = threading.Timer(activate_after_s, lambda: asked.append(activate(made, second)))
         timer.start()
         settings = made.settings
-        places = [(settings.topic(t), p) for t in TOPICS for p in range(settings.partitions)]
-        progress = watch(
-            case.bootstrap, settings.group, places, case.events, case.deadline_s, lambda: 0.0
-        )
+        progress = forecart.watched(case, made)
         timer.join()
         sent = json.loads(feed.communicate(timeout=60)[0])
         said = predictions(case, settings.topic("predictions"), settings.partitions)
         run = Run(sent["begin"], asked[0], sent["end"], progress.points, said, made.log.read_text())
-        audit = subprocess.run(
-            [*forecart.FORECART, "audit", "--settle", "10"],
-            env=made.environ, capture_output=True, text=True, timeout=AUDIT_S, check=False,
-        )  # fmt: skip
+        audit = forecart.audit(made, SETTLE_AUDIT_S)
         line = (audit.stdout.strip().splitlines() or [audit.stderr.strip()])[-1]
         return run, f"{'balances' if audit.returncode == 0 else 'DOES NOT BALANCE'}: {line}"
     finally:

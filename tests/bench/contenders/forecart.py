@@ -21,7 +21,7 @@ from stream.shell.admin import TopicAdmin
 from stream.shell.reader import Reader
 from tests.bench.case import Case, Result
 from tests.bench.process import STOP_S, alive, end
-from tests.bench.progress import committed, watch
+from tests.bench.progress import Progress, committed, watch
 
 FORECART = (sys.executable, "-c", "from stream.cli import main; main()")
 READY_S = 180.0  # a first start compiles
@@ -81,23 +81,14 @@ def setup(case: Case) -> Made:
 def run(case: Case, made: Made) -> Result:
     """Wait until every event is committed, then audit."""
     settings = made.settings
-    places = [(settings.topic(t), p) for t in TOPICS for p in range(settings.partitions)]
-    with committed(case.bootstrap, settings.group, places) as done:
-        progress = watch(done, case.events, case.deadline_s, alive(made.worker, made.log))
+    progress = watched(case, made)
     events, seconds, cpu_s = progress.rate()
     stages = stages_us(settings.web_port)
     made.worker.send_signal(signal.SIGTERM)
     made.worker.wait(STOP_S)
-    audit = subprocess.run(
-        [*FORECART, "audit"],
-        env=made.environ,
-        capture_output=True,
-        text=True,
-        timeout=AUDIT_S,
-        check=False,
-    )
-    if audit.returncode:
-        raise RuntimeError(f"the audit does not balance:\n{audit.stdout}{audit.stderr}")
+    done = audit(made)
+    if done.returncode:
+        raise RuntimeError(f"the audit does not balance:\n{done.stdout}{done.stderr}")
     return {
         "events": events,
         "seconds": seconds,
@@ -105,7 +96,7 @@ def run(case: Case, made: Made) -> Result:
         "cpu_us_per_event": cpu_s / events * 1e6,
         "commits": len(progress.points),
         "points": progress.points,
-        "audit": audit.stdout.strip().splitlines()[-1:],
+        "audit": done.stdout.strip().splitlines()[-1:],
         "sizes": sizes(case, settings),
         "stages_us_per_event": stages,
     }
@@ -115,6 +106,23 @@ def teardown(_case: Case, made: Made) -> None:
     """Stop the worker."""
     end(made.worker)
     shutil.rmtree(made.settings.state_dir, ignore_errors=True)
+
+
+def watched(case: Case, made: Made) -> Progress:
+    """Look until every event is committed."""
+    settings = made.settings
+    places = [(settings.topic(t), p) for t in TOPICS for p in range(settings.partitions)]
+    with committed(case.bootstrap, settings.group, places) as done:
+        return watch(done, case.events, case.deadline_s, alive(made.worker, made.log))
+
+
+def audit(made: Made, settle_s: int | None = None) -> subprocess.CompletedProcess[str]:
+    """Run `forecart audit`; status 0: it balances, which the last line says in numbers."""
+    settle = [] if settle_s is None else ["--settle", str(settle_s)]
+    return subprocess.run(
+        [*FORECART, "audit", *settle],
+        env=made.environ, capture_output=True, text=True, timeout=AUDIT_S, check=False,
+    )  # fmt: skip
 
 
 def sizes(case: Case, settings: Settings) -> dict[str, float]:
