@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from deploy.written import bring_up_to_date
 from stream.settings import Settings
 from stream.wire.rights import ROLES, rights_of
 from stream.wire.topics import (
@@ -188,15 +189,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="compare, and change nothing")
     parser.add_argument("--file", type=Path, default=FILE, help="default: docs/asyncapi.json")
     chosen = parser.parse_args(arguments)
-    wanted = text()
-    if chosen.file.is_file() and chosen.file.read_text() == wanted:
-        return 0
-    if chosen.check:
-        print(f"{chosen.file}: not as the code writes it; run python -m deploy.asyncapi")
-        return 1
-    chosen.file.write_text(wanted)
-    print(f"written: {chosen.file}")
-    return 0
+    return bring_up_to_date({chosen.file: text()}, parser.prog, check=chosen.check)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from deploy.dashboards.model import MODEL
 from deploy.dashboards.overview import OVERVIEW
 from deploy.dashboards.pipeline import PIPELINE
 from deploy.dashboards.quality import QUALITY
+from deploy.written import bring_up_to_date
 
 FOLDER: Final = Path(__file__).parents[1] / "grafana" / "dashboards"
 DASHBOARDS: Final = (OVERVIEW, PIPELINE, MODEL, QUALITY)
@@ -21,19 +22,13 @@ def texts() -> dict[str, str]:
 
 def main(arguments: list[str]) -> int:
     """Write the files, or with --check compare them. Returns the exit status."""
-    wanted = texts()
-    there = {path.name: path.read_text() for path in sorted(FOLDER.glob("*.json"))}
-    if arguments == ["--check"]:
-        wrong = sorted(name for name in wanted | there if wanted.get(name) != there.get(name))
-        if wrong:
-            print(f"not what the code says: {', '.join(wrong)}: run python -m deploy.dashboards")
-        return 1 if wrong else 0
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for name in there.keys() - wanted.keys():
-        (FOLDER / name).unlink()
-    for name, text in wanted.items():
-        (FOLDER / name).write_text(text)
-    return 0
+    wanted = {FOLDER / name: text for name, text in texts().items()}
+    return bring_up_to_date(
+        wanted,
+        "python -m deploy.dashboards",
+        check=arguments == ["--check"],
+        strays=[path for path in FOLDER.glob("*.json") if path not in wanted],
+    )
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from deploy.written import bring_up_to_date
 from stream.settings import Settings, load
 from stream.wire.topics import TABLE
 
@@ -28,15 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         KUBERNETES / "overlays" / "strimzi-topics" / "topics.yaml": topics(settings()),
         KUBERNETES / "components" / "monitoring" / "rules.yaml": rules(),
     }
-    stale = [path for path, text in made.items() if not path.exists() or path.read_text() != text]
-    if options.check:
-        if stale:
-            print(f"not as the code writes them: {', '.join(path.name for path in stale)}")
-        return 1 if stale else 0
-    for path in stale:
-        path.write_text(made[path])
-        print(f"written: {path.relative_to(DEPLOY.parent)}")
-    return 0
+    return bring_up_to_date(made, parser.prog, check=options.check)
 
 
 def settings() -> Settings:

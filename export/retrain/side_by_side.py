@@ -62,6 +62,11 @@ class TimedScorer:
         self.rows = 0
         self.seconds = 0.0
 
+    @property
+    def padded_steps(self) -> int:
+        """Pass on."""
+        return self._inner.padded_steps
+
     def open(self, partition: int, hidden_rows: int) -> None:
         """Pass on."""
         self._inner.open(partition, hidden_rows)

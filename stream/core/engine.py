@@ -258,8 +258,7 @@ class Engine:
         state.clock["witness_count"] = clock["witness_count"]
         state.clock["jumps_held"] = clock["jumps_held"]
         state.clock["newest"] = state.clock["oldest"] = -1
-        state.newer[:] = -1
-        state.older[:] = -1
+        state.newer[:] = state.older[:] = -1
         used = np.flatnonzero(state.users["epoch"])
         for slot in used[np.argsort(state.users["seq_last"][used], kind="stable")].tolist():
             link_newest(state, slot)
@@ -277,6 +276,10 @@ class Engine:
         """Users that have state."""
         return len(self._slots)
 
+    def slot_of(self, key: bytes) -> int | None:
+        """Find where a user's state is, to look at; None: there is none."""
+        return self._slots.get(key)
+
     def open_alerts(self) -> tuple[int, int]:
         """Count firing alerts, at risk and at high risk. Looks at every slot."""
         users = self.state.users
@@ -291,8 +294,7 @@ class Engine:
 
     def drop_hidden(self) -> None:
         """Forget every kept (h, c): the model has changed."""
-        self.state.hidden_row[:] = -1
-        self.state.pool_owner[:] = -1
+        self.state.hidden_row[:] = self.state.pool_owner[:] = -1
 
     def _key(self, slot: int) -> bytes:
         key = self._keys[slot]

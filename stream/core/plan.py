@@ -45,6 +45,10 @@ class Scores(NamedTuple):
 class Scorer(Protocol):
     """Runs plans. Calls come one at a time, from one thread, in the order of the plans."""
 
+    @property
+    def padded_steps(self) -> int:
+        """Steps of the last plan that were run only to fill a call, and are not read."""
+
     def open(self, partition: int, hidden_rows: int) -> None:
         """Make the (h, c) pool of one engine, all zero."""
 

@@ -68,7 +68,7 @@ class LookUp:
     def _take(self, number: int, key: bytes, taken: list[tuple[bytes, Header]]) -> None:
         """Copy a user's state. On the worker's thread: must not raise."""
         engine = self._engines.engine(number)
-        slot = None if engine is None else engine._slots.get(key)  # noqa: SLF001 read only
+        slot = None if engine is None else engine.slot_of(key)
         if engine is None or slot is None:
             return
         rows = encode_users(engine, Touched(np.array([slot], np.int64), [key], [], {}))

@@ -214,6 +214,6 @@ class Models:
             raise
         self._score_s = self._runtime.monotonic() - began
         self._observer.stage("inference", self._score_s)
-        padded = getattr(serving.scorer, "padded_steps", 0)  # only a scorer on graphs pads
-        self._observer.inference(len(applied.scored), len(applied.plan.steps), padded)
+        padded_steps = serving.scorer.padded_steps
+        self._observer.inference(len(applied.scored), len(applied.plan.steps), padded_steps)
         return scores

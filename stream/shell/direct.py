@@ -19,7 +19,6 @@ from stream.shell.producer import (
     ProducerConfig,
     produce_all,
     reason_of,
-    telling,
 )
 
 CLOSE_S: Final = 5.0
@@ -59,12 +58,12 @@ class DirectProducer:
         Raises TooLargeError before anything is queued, DeliveryError.
         """
         try:
-            with telling(topic, self._on_error):
-                produce_all(
-                    self._producer, topic, partition, keys, values, headers,
-                    message_bytes_max=self._config.message_bytes_max,
-                    deadline_s=self._config.commit_deadline_s,
-                )  # fmt: skip
+            produce_all(
+                self._producer, topic, partition, keys, values, headers,
+                message_bytes_max=self._config.message_bytes_max,
+                deadline_s=self._config.commit_deadline_s,
+                on_error=self._on_error,
+            )  # fmt: skip
         except KafkaException as error:
             raise DeliveryError(f"produce to {topic}: {error.args[0].str()}") from error
         self._check()

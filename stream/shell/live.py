@@ -100,9 +100,7 @@ class Live:
             "restore_remaining": int(self._number("recovery_remaining_records")),
             "in_flight": int(self._number("events_in_flight")),
             "model": self._model(),
-            "curves": curves(
-                samples, self._metrics.series.buckets("processing_latency_seconds")[0]
-            ),
+            "curves": curves(samples, self._edges),
             "lag_by_topic": self._lags(),
             "outcomes": {
                 outcome: int(

@@ -25,8 +25,6 @@ TIMED_OUT: Final = frozenset({KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT})
 
 Headers = Sequence[Sequence[tuple[str, bytes]] | None]
 OnDelivery = Callable[[KafkaError | None, Any], None]
-
-
 OnError = Callable[[str, ProduceError], None]  # topic, why
 
 
@@ -88,25 +86,28 @@ def produce_all(
     *,
     message_bytes_max: int,
     deadline_s: float,
+    on_error: OnError = lambda *_: None,
 ) -> None:
     """Queue records for one partition, in order: 0.6 us each, 1.5 with headers (460 bytes).
 
     librdkafka's produce_batch wants a dict a record and takes 0.8 to 1.2. Raises TooLargeError,
-    CommitLateError (queue full until the deadline) and KafkaException (fatal).
+    CommitLateError (queue full until the deadline) and KafkaException (fatal), each after
+    `on_error` was told.
     """
-    _check_sizes(topic, keys, values, headers, message_bytes_max)
-    deadline = time.monotonic() + deadline_s
-    if headers is not None:
-        for key, value, header in zip(keys, values, headers, strict=True):
-            produce_one(producer, topic, partition, key, value, header, deadline=deadline)
-    else:
-        produce = producer.produce
-        for key, value in zip(keys, values, strict=True):
-            try:
-                produce(topic, value, key, partition)
-            except BufferError:
-                produce_one(producer, topic, partition, key, value, deadline=deadline)
-    producer.poll(0)
+    with _telling(topic, on_error):
+        _check_sizes(topic, keys, values, headers, message_bytes_max)
+        deadline = time.monotonic() + deadline_s
+        if headers is not None:
+            for key, value, header in zip(keys, values, headers, strict=True):
+                produce_one(producer, topic, partition, key, value, header, deadline=deadline)
+        else:
+            produce = producer.produce
+            for key, value in zip(keys, values, strict=True):
+                try:
+                    produce(topic, value, key, partition)
+                except BufferError:
+                    produce_one(producer, topic, partition, key, value, deadline=deadline)
+        producer.poll(0)
 
 
 def produce_one(
@@ -136,7 +137,7 @@ def produce_one(
 
 
 @contextmanager
-def telling(topic: str, tell: OnError) -> Iterator[None]:
+def _telling(topic: str, tell: OnError) -> Iterator[None]:
     """Tell of what a producer raises for a topic, and let it go on. 1 us a use."""
     try:
         yield

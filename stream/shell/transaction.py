@@ -27,7 +27,6 @@ from stream.shell.producer import (
     ProducerConfig,
     produce_all,
     produce_one,
-    telling,
 )
 
 CLOSE_S: Final = 5.0
@@ -108,12 +107,12 @@ class TransactionalProducer:
         anything is queued; CommitLateError, CommitAbortedError or CommitFencedError at the end.
         """
         try:
-            with telling(topic, self._on_error):
-                produce_all(
-                    self._producer, topic, partition, keys, values, headers,
-                    message_bytes_max=self._config.message_bytes_max,
-                    deadline_s=self._config.commit_deadline_s,
-                )  # fmt: skip
+            produce_all(
+                self._producer, topic, partition, keys, values, headers,
+                message_bytes_max=self._config.message_bytes_max,
+                deadline_s=self._config.commit_deadline_s,
+                on_error=self._on_error,
+            )  # fmt: skip
         except KafkaException as error:
             raise self._named("produce", error) from error
         self._records += len(keys)

@@ -17,6 +17,7 @@ from stream.wire.types import ModelControl
 from tests.flow.fakes import FakeChunk, Rig, make_rig, serving
 from tests.flow.logs import Log, shop_log
 from tests.flow.test_worker import START, done, until
+from tests.hand_clock import HandClock
 from tests.oracle.int_scorer import IntScorer
 
 CONFIG = EngineConfig(hidden_users_max=64, exclude_recent=False)
@@ -269,18 +270,13 @@ def record(active: str, shadow: str | None = None) -> ModelControl:
     return ModelControl(model="main", active=active, shadow=shadow, issued_at=1, issued_by="test")
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def follower(feed: Feed, loads: Callable[[str], IntScorer], clock: Clock | None = None) -> Follower:
+def follower(
+    feed: Feed, loads: Callable[[str], IntScorer], clock: HandClock | None = None
+) -> Follower:
     def load(version: str):
         return serving(loads(version), version)
 
-    return Follower(feed.rig.models, load, feed.rig.metrics, clock or Clock())
+    return Follower(feed.rig.models, load, feed.rig.metrics, clock or HandClock())
 
 
 def missing(version: str) -> IntScorer:
@@ -317,7 +313,7 @@ async def test_a_bundle_that_is_missing_is_said_once_and_looked_for_again() -> N
     feed = Feed(shop_log(39, 300))
     await feed.start()
     await feed.give(0.5)
-    clock = Clock()
+    clock = HandClock()
     there: list[str] = []
     follow = follower(feed, lambda v: OtherScorer() if there else missing(v), clock)
     follow.take(record("m-2"))
@@ -335,7 +331,7 @@ async def test_a_bundle_that_is_missing_is_said_once_and_looked_for_again() -> N
 async def test_a_shadow_of_another_l_is_refused() -> None:
     feed = Feed(shop_log(39, 300))
     follow = Follower(
-        feed.rig.models, lambda v: serving(IntScorer(), v, 12), feed.rig.metrics, Clock()
+        feed.rig.models, lambda v: serving(IntScorer(), v, 12), feed.rig.metrics, HandClock()
     )
     follow.take(record("m-1", shadow="m-2"))
     assert feed.samples("model_reloads_total", "refused") == 1

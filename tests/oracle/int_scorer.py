@@ -76,6 +76,8 @@ def score_window(
 class IntScorer:
     """The same over plans, with one pool of states per engine: a stream.core.plan.Scorer."""
 
+    padded_steps = 0
+
     def __init__(self, *, checks: bool = True) -> None:
         self.pools: dict[int, npt.NDArray[np.int64]] = {}
         self._checks = checks  # of the plan, which take as long as the scoring

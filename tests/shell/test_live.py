@@ -12,21 +12,15 @@ from stream.shell.health import Health
 from stream.shell.live import FRESH_S, SAMPLES_MAX, Live, Sample, curves, quantile_ms
 from stream.shell.metrics import Metrics
 from stream.shell.web import BODY_BYTES_MAX, PAGE, Web
+from tests.hand_clock import HandClock
 
 TOKEN = "a-token-for-the-tests"  # noqa: S105
 EDGES = [0.1, 0.5, 1.0]
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> HandClock:
+    return HandClock(100.0)
 
 
 @pytest.fixture
@@ -42,7 +36,7 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def live(metrics: Metrics, clock: Clock) -> Live:
+def live(metrics: Metrics, clock: HandClock) -> Live:
     return Live(metrics, Health(), {"group": "g"}, users=True, clock=clock)
 
 
@@ -72,7 +66,7 @@ def test_curves_are_differences_by_the_time_between() -> None:
     assert curves(samples[:1], EDGES)["rate"] == []
 
 
-def test_samples_are_bounded(live: Live, clock: Clock) -> None:
+def test_samples_are_bounded(live: Live, clock: HandClock) -> None:
     for _ in range(2 * SAMPLES_MAX):
         clock.now += 1
         live.sample()
@@ -81,7 +75,7 @@ def test_samples_are_bounded(live: Live, clock: Clock) -> None:
     assert note["curves"]["p99_ms"][-1] is None
 
 
-def test_a_page_is_made_once_for_many(live: Live, metrics: Metrics, clock: Clock) -> None:
+def test_a_page_is_made_once_for_many(live: Live, metrics: Metrics, clock: HandClock) -> None:
     first = live.page(users=False)
     metrics.worker("running")
     clock.now += FRESH_S * 0.9

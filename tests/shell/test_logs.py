@@ -9,6 +9,7 @@ import pytest
 
 from stream.settings import Settings, SettingsError
 from stream.shell.logs import BURST, KINDS_MAX, WINDOW_S, LimitedHandler, open_log
+from tests.hand_clock import HandClock
 
 log = logging.getLogger("stream.tests.logs")
 
@@ -80,20 +81,13 @@ def test_libraries_stay_at_info():
         Settings(log_format="xml")
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def limited(clock: Clock) -> Iterator[tuple[logging.Logger, LimitedHandler, io.StringIO]]:
+def limited(clock: HandClock) -> Iterator[tuple[logging.Logger, LimitedHandler, io.StringIO]]:
     stream = io.StringIO()
     handler = LimitedHandler(stream, clock)
     logger = logging.getLogger("tests.limited")
