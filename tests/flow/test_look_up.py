@@ -88,7 +88,7 @@ async def test_the_latest_are_few_and_newest_first() -> None:
         message = messages[f"{each.topic}-{each.partition}-{each.offset}"]
         assert each.user.decode() == message["user_id"]
         assert each.as_of_ms == message["as_of"]
-        assert round(each.purchase, 6) == message["purchase_probability"]
+        assert message["purchase_probability"] == pytest.approx(each.purchase, abs=5.1e-7)
         assert [json.loads(item) for item in each.items] == [
             item["item_id"] for item in message["items"][:ITEMS]
         ]
