@@ -2,14 +2,16 @@
 
 Rules of the room: `read_event` decides; stream.wire.plain_events is its fast twin for records in
 which nothing is unusual. Any bytes in, never an exception but Refused.
-The first rule that fails gives the reason: size, JSON, type, schema, values, bot, key, partition.
-The last of duplicate JSON keys counts. Fields that are not read are skipped, and so not checked
-beyond JSON's grammar; nesting deeper than the interpreter's stack (about 1,000) is undecodable.
+The first rule that fails gives the reason: size, nesting, JSON, type, schema, values, bot, key,
+partition. The last of duplicate JSON keys counts. Fields that are not read are skipped, and so not
+checked beyond JSON's grammar and nesting.
 """
 
+import re
 from typing import Any, Final, NamedTuple
 
 import msgspec
+import numpy as np
 
 from stream.core.layout import (
     PURCHASE_STEPS_MAX,
@@ -24,6 +26,7 @@ from stream.wire.limits import (
     ANONYMOUS_PREFIX,
     ID_BYTES_MAX,
     KEY_BYTES_MAX,
+    NESTING_MAX,
     QUANTITY_MAX,
     QUERY_BYTES_MAX,
     TIME_MS_MAX,
@@ -67,6 +70,9 @@ _ENVELOPE: Final = msgspec.json.Decoder(Envelope)
 _FORGET: Final = msgspec.json.Decoder(UserForget)
 _SYNTAX: Final = msgspec.json.Decoder(msgspec.Raw)
 _OUT_OF_RANGE: Final = ("Number out of range", "Integer value out of range")
+# A text to its end or that of the bytes: possessive, so that no bytes make it look twice.
+_TEXT: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_NO_BRACKET: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 # Step as in STEP, without event_id, time_ms, source and event_type:
 # item, price_cents, category, tokens, quantity, action.
@@ -119,6 +125,9 @@ def _parse(topic: int, value: bytes | None, limits: Limits) -> Envelope:
         raise Refused(
             Reason.TOO_LARGE, f"{len(value)} bytes, at most {limits.event_bytes_max} are read"
         )
+    # What msgspec takes depends on the interpreter and on how deep its own stack is.
+    if value.count(b"[") + value.count(b"{") > NESTING_MAX and _nesting(value) > NESTING_MAX:
+        raise Refused(Reason.UNDECODABLE, f"nested deeper than {NESTING_MAX} levels")
     try:
         try:
             event: Envelope = STRUCT_DECODERS[topic].decode(value)
@@ -129,9 +138,16 @@ def _parse(topic: int, value: bytes | None, limits: Limits) -> Envelope:
         text = str(error)
         reason = Reason.BAD_VALUE if text.startswith(_OUT_OF_RANGE) else Reason.SCHEMA_INVALID
         raise Refused(reason, text) from None
-    except (ValueError, RecursionError) as error:  # DecodeError, UnicodeDecodeError: ValueErrors
+    except ValueError as error:  # DecodeError, UnicodeDecodeError: ValueErrors
         raise Refused(Reason.UNDECODABLE, str(error)) from None
     return event
+
+
+def _nesting(value: bytes) -> int:
+    """Count the levels of JSON, brackets in texts aside. Of what is no JSON: some number."""
+    brackets = np.frombuffer(_TEXT.sub(b"", value).translate(None, _NO_BRACKET), np.uint8)
+    opens = (brackets == ord("[")) | (brackets == ord("{"))
+    return int(np.where(opens, 1, -1).cumsum().max(initial=0))
 
 
 def _parse_named(topic: int, value: bytes) -> Envelope:

@@ -1,7 +1,7 @@
 """Every limit of an input event, beside each other: a value at it is taken, beyond it refused.
 
 Rules of the room: sizes are of the UTF-8 bytes. What is beyond a limit is a dead letter, reason
-`bad_value` (`too_large` for the whole value).
+`bad_value` (`too_large` for the whole value, `undecodable` for its nesting).
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ KEY_BYTES_MAX: Final = 512  # of a user's key, `anon:` included
 ID_BYTES_MAX: Final = 512  # of an event, item or order id
 TEXT_BYTES_MAX: Final = 512  # of category, channel, device, region
 QUERY_BYTES_MAX: Final = 4096
+NESTING_MAX: Final = 64  # arrays and objects within each other; the event itself is the first
 QUANTITY_MAX: Final = 65_535
 PRICE_CENTS_MAX: Final = 2**31 - 1
 TIME_MS_MIN: Final = 946_684_800_000  # 2000-01-01T00:00:00Z

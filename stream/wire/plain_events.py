@@ -23,6 +23,7 @@ from stream.core.layout import (
 from stream.wire.json_scan import (
     ABSENT,
     AT_LIST,
+    DEPTH_MAX,
     DONE,
     FALSE,
     FIELDS,
@@ -35,6 +36,7 @@ from stream.wire.json_scan import (
 )
 from stream.wire.limits import (
     KEY_BYTES_MAX,
+    NESTING_MAX,
     QUANTITY_MAX,
     TIME_MS_MAX,
     TIME_MS_MIN,
@@ -57,6 +59,9 @@ from stream.wire.times import UNREAD
 Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
 
+# What is read here lies within the event, its list of items and one of them.
+if DEPTH_MAX + 3 > NESTING_MAX:
+    raise ValueError(f"DEPTH_MAX={DEPTH_MAX}: with three levels more at most {NESTING_MAX}")
 
 _ENVELOPE: Final = FIELDS[: field_of["is_bot"] + 1]
 _LINE: Final = ("item_id", "product_id", "category", "quantity", "price")
