@@ -40,6 +40,10 @@ _DENIED: Final = frozenset({
 class BrokerError(ConnectionError):
     """Nobody answers at the broker's address, or it does not have what is asked."""
 
+    def __init__(self, said: str, cure: str = "") -> None:
+        super().__init__(f"{said}: {cure}" if cure else said)
+        self.said = said
+
 
 class AccessError(BrokerError):
     """The broker answers, and does not let us in, or not do what is asked."""
@@ -127,7 +131,7 @@ def reach(client: Client, complaints: Complaints, bootstrap: str, reach_s: float
                     f"no Kafka answers at {bootstrap} within {reach_s:.0f} s: {complaints.text};"
                     " is security_protocol what this address wants?"
                 ) from error
-            raise BrokerError(unreachable(bootstrap, reach_s, complaints.text)) from error
+            raise unreachable(bootstrap, reach_s, complaints.text) from error
 
 
 def is_denied(error: KafkaError) -> bool:
@@ -153,10 +157,10 @@ def cause_of(error: KafkaError) -> str:
     return said.rpartition("/bootstrap: ")[2]
 
 
-def unreachable(bootstrap: str, reach_s: float, cause: str) -> str:
+def unreachable(bootstrap: str, reach_s: float, cause: str) -> BrokerError:
     """Say in one line that nobody answers, and what to do."""
     because = f" ({cause})" if cause else ""
-    return (
-        f"no Kafka answers at {bootstrap} within {reach_s:.0f} s{because}:"
-        " start the embedded one with `forecart kafka up`, or name another with --broker"
+    return BrokerError(
+        f"no Kafka answers at {bootstrap} within {reach_s:.0f} s{because}",
+        "start the embedded one with `forecart kafka up`, or name another with --broker",
     )

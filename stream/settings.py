@@ -5,10 +5,12 @@ One flat, frozen table: each field has a unit in its name, a default, and a line
 """
 
 import dataclasses
+import difflib
 import hashlib
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -19,6 +21,8 @@ from stream.security import PLAINTEXT, SECRETS, Security, SecurityError, secret_
 ENV_PREFIX = "FORECART_"
 FILE_DEFAULT = "forecart.toml"
 PROVIDERS = ("require", "prefer", "cpu")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+NAME_OF_KIND = {int: "whole number", float: "number", str: "text", bool: "true or false"}
 TOKEN_CHARS_MIN = 16
 COMMIT_SLACK_MS = 50  # what a prediction takes beside waiting for its commit
 
@@ -127,10 +131,13 @@ class Settings:
     def __post_init__(self) -> None:
         """Check ranges and the relations between limits."""
         rules = (
-            (self.guarantee in {"exactly_once", "at_least_once"}, "guarantee"),
-            (self.provider in PROVIDERS, "provider"),
-            (self.log_level in {"DEBUG", "INFO", "WARNING", "ERROR"}, "log_level"),
-            (self.log_format in {"human", "json"}, "log_format"),
+            (
+                self.guarantee in {"exactly_once", "at_least_once"},
+                "guarantee is exactly_once or at_least_once",
+            ),
+            (self.provider in PROVIDERS, f"provider is one of {', '.join(PROVIDERS)}"),
+            (self.log_level in LOG_LEVELS, f"log_level is one of {', '.join(LOG_LEVELS)}"),
+            (self.log_format in {"human", "json"}, "log_format is human or json"),
             (self.partitions >= 1, "partitions >= 1"),
             (self.replication >= 1, "replication >= 1"),
             (self.instance >= -1, "instance >= -1"),
@@ -162,7 +169,7 @@ class Settings:
             ),
             (self.quarantine_max >= 0, "quarantine_max >= 0"),
             (0 <= self.items_top <= 100, "0 <= items_top <= 100"),
-            (bool(self.model_name), "model_name must not be empty"),
+            (bool(self.model_name), "model_name is not empty"),
             (0 < self.model_warm_ms <= 1000, "0 < model_warm_ms <= 1000"),
             (0 <= self.model_warm_share <= 1, "0 <= model_warm_share <= 1"),
             (self.model_warm_s_max >= 0, "model_warm_s_max >= 0"),
@@ -171,9 +178,7 @@ class Settings:
         )
         for holds, rule in rules:
             if not holds:
-                name = rule.split()[0]
-                value = getattr(self, name, None)
-                raise SettingsError(f"setting {name}={value!r}: must hold: {rule}")
+                raise SettingsError(f"{self._values_in(rule)}: must hold: {rule}")
         if self.security.protocol != PLAINTEXT and not self.broker:
             raise SettingsError(
                 f"security_protocol={self.security_protocol} needs `broker`: the embedded one"
@@ -182,6 +187,17 @@ class Settings:
         _ = self.hash_key  # its file must be there
         if 0 < len(self.token) < TOKEN_CHARS_MIN:
             raise SettingsError(f"web_token must have {TOKEN_CHARS_MIN} characters or more")
+
+    def _values_in(self, rule: str) -> str:
+        """Write what a rule speaks of as it is, so that the one that was set is seen."""
+        defaults = {f.name: f.default for f in dataclasses.fields(self)}
+        said = []
+        for name in dict.fromkeys(re.findall(r"[a-z_]+", rule)):
+            if name in defaults:
+                value = getattr(self, name)
+                by_default = " (default)" if value == defaults[name] else ""
+                said.append(f"{name}={value!r}{by_default}")
+        return ", ".join(said)
 
     def topic(self, name: str) -> str:
         """Name of a topic on the broker."""
@@ -271,7 +287,8 @@ def load(
         values.update(_from_file(path, known))
     for name, kind in known.items():
         text = environ.get(ENV_PREFIX + name.upper())
-        values |= {} if text is None else {name: _parse(name, text, kind)}
+        if text is not None:
+            values[name] = _parse(f"{ENV_PREFIX}{name.upper()}", text, kind)
     values |= {name: value for name, value in (flags or {}).items() if value is not None}
     try:
         return Settings(**values)
@@ -286,12 +303,12 @@ def _from_file(path: Path, known: Mapping[str, Any]) -> dict[str, Any]:
         raise SettingsError(f"settings file {path}: {error}") from error
     for name, value in values.items():
         if name not in known:
-            raise SettingsError(f"settings file {path}: unknown setting {name!r}")
+            raise SettingsError(f"settings file {path}: {_unknown(name, known)}")
         if not isinstance(value, known[name]) and not (
             known[name] is float and isinstance(value, int)
         ):
             said = name if name in SECRETS else f"{name}={value!r}"
-            raise SettingsError(f"settings file {path}: {said} is no {known[name].__name__}")
+            raise SettingsError(f"settings file {path}: {said} is no {NAME_OF_KIND[known[name]]}")
     return values
 
 
@@ -299,25 +316,30 @@ def parse_value(name: str, text: str) -> Any:
     """Read an argument's value. Raises SettingsError on an unknown name, a bad value, a secret."""
     kinds = get_type_hints(Settings)
     if name not in kinds:
-        raise SettingsError(f"unknown setting {name!r}")
+        raise SettingsError(_unknown(name, kinds))
     if name in SECRETS:
         raise SettingsError(
             f"{name} is no argument: all who are on this machine can read those. Set"
             f" {ENV_PREFIX}{name.upper()}, or name a file of it in the settings"
         )
-    return _parse(name, text, kinds[name])
+    return _parse(f"--set {name}", text, kinds[name])
 
 
-def _parse(name: str, text: str, kind: type) -> Any:
+def _unknown(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"unknown setting {name!r}" + (f"; is {near[0]} meant?" if near else "")
+
+
+def _parse(given: str, text: str, kind: type) -> Any:
     if kind is bool:
         words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
         if text.lower() not in words:
-            raise SettingsError(f"{ENV_PREFIX}{name.upper()}={text!r} is neither true nor false")
+            raise SettingsError(f"{given}={text!r} is neither true nor false")
         return words[text.lower()]
     try:
         return kind(text)
     except ValueError as error:
-        raise SettingsError(f"{ENV_PREFIX}{name.upper()}={text!r} is no {kind.__name__}") from error
+        raise SettingsError(f"{given}={text!r} is no {NAME_OF_KIND[kind]}") from error
 
 
 def names_with_help() -> list[tuple[str, type, Any, str]]:

@@ -50,7 +50,8 @@ def broker_findings(settings: Settings) -> Iterator[Finding]:
             yield Finding("broker", "ok", f"{bootstrap} answers, within {answered_ms:.0f} ms")
             yield from _of_answering(settings, admin, reader)
     except (EmbeddedKafkaError, BrokerError) as error:
-        yield Finding("broker", "fail", str(error), _broker_cure(error, settings))
+        said = error.said if isinstance(error, BrokerError) else str(error)
+        yield Finding("broker", "fail", said, _broker_cure(error, settings))
         for check in AFTER_BROKER:
             yield Finding(check, "warn", "not looked at: no broker")
 

@@ -39,7 +39,7 @@ def device_findings(settings: Settings, bundle: Bundle | None) -> Iterator[Findi
     if CUDA not in ort.get_available_providers():
         said = f"provider={settings.provider}, but this onnxruntime is built without CUDA"
         yield Finding("provider", worse, said, "onnxruntime-gpu is made for Linux on x86-64; "
-                      "elsewhere set provider=cpu")  # fmt: skip
+                      "elsewhere `--set provider=cpu`")  # fmt: skip
         return
     driver, libraries = _driver(worse), _libraries(worse)
     yield driver
@@ -50,7 +50,7 @@ def device_findings(settings: Settings, bundle: Bundle | None) -> Iterator[Findi
         said = f"provider={settings.provider}: scoring on the CPU" if worse == "warn" else (
             "provider=require: a worker does not start"
         )  # fmt: skip
-        yield Finding("provider", worse, said, "mend the lines above, or set provider=cpu")
+        yield Finding("provider", worse, said, "mend the lines above, or `--set provider=cpu`")
 
 
 def _installed_twice() -> Iterator[Finding]:
@@ -97,9 +97,9 @@ def _golden(settings: Settings, bundle: Bundle, worse: Verdict) -> Finding:
     try:
         graphs = open_graphs(bundle, settings.provider)
     except ProviderError as error:
-        return Finding("provider", "fail", str(error), "see the line; or set provider=cpu")
+        return Finding("provider", "fail", str(error), "see the line; or `--set provider=cpu`")
     if graphs.reason:
-        return Finding("provider", worse, graphs.reason, "see the line; or set provider=cpu")
+        return Finding("provider", worse, graphs.reason, "see the line; or `--set provider=cpu`")
     return Finding("provider", "ok", f"{graphs.provider}, golden batch run on it")
 
 

@@ -101,6 +101,40 @@ def test_broken_invariant_keeps_its_traceback(forecart, monkeypatch):
         forecart("broken")
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"flag": "commit_interval_ms=5000"},
+            "commit_interval_ms=5000: must hold: latency_objective_ms > commit_interval_ms + 50",
+        ),
+        ({"flag": "commit_interval_ms=5000"}, "latency_objective_ms=1000 (default), commit_"),
+        ({"flag": "guarantee=twice"}, "guarantee='twice': must hold: guarantee is exactly_once or"),
+        ({"flag": "provider=gpu"}, "must hold: provider is one of require, prefer, cpu"),
+        ({"flag": "partitions=many"}, "--set partitions='many' is no whole number"),
+        ({"FORECART_PARTITIONS": "many"}, "FORECART_PARTITIONS='many' is no whole number"),
+        ({"flag": "partitons=4"}, "unknown setting 'partitons'; is partitions meant?"),
+        ({"flag": "zzz=4"}, "unknown setting 'zzz'\n"),
+        ({"file": "partitons = 4"}, "forecart.toml: unknown setting 'partitons'; is partitions"),
+        ({"file": "partitions = '4'"}, "forecart.toml: partitions='4' is no whole number"),
+    ],
+)
+def test_a_wrong_setting_is_told_with_its_place_and_value(
+    forecart, monkeypatch, tmp_path, given, said
+):
+    monkeypatch.chdir(tmp_path)
+    words = ["--set", given["flag"]] if "flag" in given else []
+    if "file" in given:
+        (tmp_path / "forecart.toml").write_text(given["file"])
+    elif not words:
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+    result = forecart("doctor", *words)
+    assert result.exit_code == 1
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_place_that_cannot_be_written_is_one_line(forecart, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
 

@@ -24,6 +24,7 @@ def test_nobody_at_the_broker_s_address_is_a_line_with_a_cure(doctor):
     (broker,) = found["broker"]
     assert broker["verdict"] == "fail"
     assert "no Kafka answers at 127.0.0.1:1 within 5 s" in broker["said"]
+    assert "kafka up" not in broker["said"], "the cure is not said twice, and not as another"
     assert broker["cure"] == "start Kafka at 127.0.0.1:1, or name another with --broker HOST:PORT"
     for check in ("topics", "rights", "model", "records", "clock"):
         assert found[check][0]["said"] == "not looked at: no broker"

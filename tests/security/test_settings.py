@@ -117,7 +117,7 @@ def test_no_secret_is_shown_or_taken_as_an_argument(tmp_path: Path) -> None:
             assert SECRET not in str(caught.value)
     file = tmp_path / "forecart.toml"
     file.write_text("sasl_password = 5432112345\n")
-    with pytest.raises(SettingsError, match="sasl_password is no str") as caught:
+    with pytest.raises(SettingsError, match="sasl_password is no text") as caught:
         load(file=file)
     assert "5432112345" not in str(caught.value)
 
