@@ -167,7 +167,7 @@ def _axes(frame: Frame, ticks: Sequence[tuple[float, str]]) -> str:
             f'<line x1="{LEFT}" x2="{frame.width - 6}" y1="{at:.1f}" y2="{at:.1f}" class="g"/>'
             f'<text x="{LEFT - 5}" y="{at + 4:.1f}" text-anchor="end">{html.escape(text)}</text>'
         )
-    times = 5 if frame.width > 400 else 3
+    times = 5 if frame.width > 400 else 3 if frame.width > 300 else 1
     for number in range(times + 1):
         at = frame.start + (frame.end - frame.start) * number / times
         anchor = "end" if number == times else "middle" if number else "start"

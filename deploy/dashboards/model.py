@@ -3,6 +3,7 @@
 from typing import Final
 
 from deploy.dashboards.dashboard import Dashboard, Row
+from deploy.dashboards.health import HEALTHY
 from deploy.dashboards.panel import (
     GREEN,
     NONE_ALLOWED,
@@ -30,7 +31,7 @@ WHICH: Final = Row(
             "The setting `provider`: `forecart_provider_wanted`.",
             (Query(f"sum by (provider) (forecart_provider_wanted{{{WORKERS}}}) > 0",
                    "{{provider}}"),),
-            kind="stat", width=3, height=6, shows_name=True, no_value="no worker",
+            kind="stat", width=3, height=6, text="name", no_value="no worker",
         ),
         Panel(
             "CUDA given up",
@@ -232,5 +233,5 @@ MODEL: Final = Dashboard(
     "forecart-model",
     "Forecart: Model and GPU",
     "Which model scores, on what device, how fast; its change and its shadow.",
-    (WHICH, FAST, CHANGE, GPU),
+    (HEALTHY, WHICH, FAST, CHANGE, GPU),
 )

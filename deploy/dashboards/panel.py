@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 Json = dict[str, Any]
-Kind = Literal["stat", "timeseries", "table", "state-timeline", "heatmap"]
+Kind = Literal["stat", "bargauge", "timeseries", "table", "state-timeline", "heatmap"]
 Step = tuple[float | None, str]  # from this value on, this colour; None: from the beginning
 
 GREEN: Final = "green"
@@ -43,7 +43,7 @@ class Panel:
     minimum: float | None = 0
     maximum: float | None = None
     words: tuple[tuple[float, str, str], ...] = ()  # a value, the word shown for it, its colour
-    shows_name: bool = False  # of a stat: the name of the series, not its value
+    text: Literal["auto", "name", "value_and_name"] = "auto"  # of a stat
     columns: tuple[str, ...] = ()  # of a table: labels, in order
 
     def json(self, number: int, x: int, y: int) -> Json:
@@ -96,9 +96,10 @@ class Panel:
             found["mappings"] = [{"type": "value", "options": options}]
         if self.decimals is not None:
             found["decimals"] = self.decimals
-        if self.kind == "timeseries":
+        if self.kind in {"timeseries", "bargauge"}:
             found |= {} if self.minimum is None else {"min": self.minimum}
             found |= {} if self.maximum is None else {"max": self.maximum}
+        if self.kind == "timeseries":
             found["custom"] = self._lines()
         elif self.kind == "state-timeline":
             found["custom"] = {"fillOpacity": 70, "lineWidth": 0}
@@ -118,14 +119,24 @@ class Panel:
         }
 
     def _options(self) -> Json:
+        newest = {"calcs": ["lastNotNull"], "fields": "", "values": False}
+        if self.kind == "bargauge":
+            return {
+                "displayMode": "basic",
+                "namePlacement": "left",
+                "orientation": "horizontal",
+                "reduceOptions": newest,
+                "showUnfilled": True,
+                "valueMode": "color",
+            }
         if self.kind == "stat":
             return {
                 "colorMode": "background",
                 "graphMode": "none",
                 "justifyMode": "auto",
                 "orientation": "auto",
-                "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
-                "textMode": "name" if self.shows_name else "auto",
+                "reduceOptions": newest,
+                "textMode": self.text,
                 "wideLayout": True,
             }
         if self.kind == "table":

@@ -3,6 +3,7 @@
 from typing import Final
 
 from deploy.dashboards.dashboard import Dashboard, Row
+from deploy.dashboards.health import HEALTHY
 from deploy.dashboards.panel import GREEN, RED, WORKERS, YELLOW, Panel, Query, per_second, quantile
 
 STAGE: Final = f'{WORKERS}, stage=~"decode|order|state|inference|encode|produce|commit"'
@@ -151,9 +152,9 @@ GROUP: Final = Row(
             width=5, no_value="no worker",
         ),
         Panel(
-            "Time without rows at a rebalance or restore",
-            "Mean since the worker's start: `forecart_rebalance_duration_seconds` and"
-            " `forecart_recovery_duration_seconds`.",
+            "Pause of a rebalance or restore",
+            "Mean time without rows, since the worker's start:"
+            " `forecart_rebalance_duration_seconds` and `forecart_recovery_duration_seconds`.",
             (
                 Query(f"sum(forecart_rebalance_duration_seconds_sum{{{WORKERS}}})"
                       f" / (sum(forecart_rebalance_duration_seconds_count{{{WORKERS}}}) > 0)",
@@ -218,5 +219,5 @@ PIPELINE: Final = Dashboard(
     "forecart-pipeline",
     "Forecart: Pipeline",
     "Each stage of an event's way, the group, the restore, the process.",
-    (IN, STAGES, GROUP, PROCESS),
+    (HEALTHY, IN, STAGES, GROUP, PROCESS),
 )

@@ -24,7 +24,7 @@ COLUMN_PX: Final = 60
 ROW_PX: Final = 30
 GAP_PX: Final = 6
 POINTS: Final = 120
-LEGEND_ROWS_MAX: Final = 6
+LEGEND_ROWS_MAX: Final = 7
 FILL: Final = {"green": "#2e9e4f", "yellow": "#d4a017", "red": "#c0392b", "blue": "#2f6fab"}
 STYLE: Final = """
 body{margin:0;background:#f2f3f5;font:12px 'DejaVu Sans',sans-serif;color:#222}
@@ -34,8 +34,14 @@ box-sizing:border-box;overflow:hidden;padding:4px 6px}h2{font-size:12.5px;margin
 h1{position:absolute;font-size:14px;margin:0;padding:7px 8px;color:#333}
 svg text{font-size:10px;fill:#555}.g{stroke:#e6e8ea}
 .stat{color:#fff}.stat b{display:block;text-align:center;font-size:26px;padding-top:22px}
-.stat.name b{font-size:15px;padding-top:24px}.none{color:#888;text-align:center;padding-top:30px}
-table{border-collapse:collapse;width:100%;font-size:11px}td,th{padding:1px 6px;text-align:left}
+.stat.name b{font-size:15px;padding-top:24px}.stat small{display:block;text-align:center;
+font-size:14px;padding-top:14px}.stat small+b{padding-top:3px}
+.none{color:#888;text-align:center;padding-top:30px}
+table{border-collapse:collapse;width:100%;font-size:11px}
+td,th{padding:1px 6px 1px 0;text-align:left;white-space:nowrap}
+.bars{display:grid;grid-template-columns:auto 1fr auto;gap:12px 10px;padding:14px 6px;
+align-items:center;font-size:13px}.bars div{background:#e6e8ea;height:24px}.bars b{text-align:right}
+.bars div div{height:100%}
 td.n{text-align:right}tr+tr{border-top:1px solid #eee}i{display:inline-block;width:10px;height:3px;
 margin-right:5px;vertical-align:middle}
 """
@@ -77,7 +83,7 @@ class Preview:
 
     def _body(self, panel: dict[str, Any]) -> tuple[str, str, str]:
         """Give content, further style and class of a panel."""
-        now = panel["type"] in {"stat", "table"}
+        now = panel["type"] in {"stat", "bargauge", "table"}
         named: list[tuple[str, Series]] = []
         for target in panel["targets"]:
             expr = filled(target["expr"], self._rate_interval)
@@ -92,6 +98,8 @@ class Preview:
             return f'<div class="none">{empty}</div>', "", ""
         if panel["type"] == "stat":
             return self._stat(panel, named)
+        if panel["type"] == "bargauge":
+            return _bars(panel, named), "", ""
         if panel["type"] == "table":
             return _table(panel, [series for _, series in named]), "", ""
         return self._graph(panel, named), "", ""
@@ -99,15 +107,14 @@ class Preview:
     def _stat(self, panel: dict[str, Any], named: list[tuple[str, Series]]) -> tuple[str, str, str]:
         defaults = panel["fieldConfig"]["defaults"]
         value = named[0][1].points[-1][1]
-        color = "blue"
-        for step in defaults["thresholds"]["steps"]:
-            if step["value"] is None or value >= step["value"]:
-                color = step["color"]
-        if panel["options"]["textMode"] == "name":
+        look = f"background:{_color(defaults, value)}"
+        mode = panel["options"]["textMode"]
+        if mode == "name":
             words = "<br>".join(html.escape(name) for name, _ in named)
-            return f"<b>{words}</b>", f"background:{FILL[color]}", "stat name"
+            return f"<b>{words}</b>", look, "stat name"
+        name = f"<small>{html.escape(named[0][0])}</small>" if mode == "value_and_name" else ""
         text = shown(value, defaults["unit"], defaults.get("decimals"))
-        return f"<b>{html.escape(text)}</b>", f"background:{FILL[color]}", "stat"
+        return f"{name}<b>{html.escape(text)}</b>", look, "stat"
 
     def _graph(self, panel: dict[str, Any], named: list[tuple[str, Series]]) -> str:
         at, defaults = panel["gridPos"], panel["fieldConfig"]["defaults"]
@@ -122,7 +129,8 @@ class Preview:
             return heat(frame, [series for _, series in named], defaults["unit"], self._step_s)
         kept = sorted(named, key=lambda pair: pair[0])
         rows = min(len(kept), LEGEND_ROWS_MAX)
-        frame = Frame(width, height - 17 * rows, self._start, self._end)
+        rows -= len(kept) > rows  # the last says how many more there are
+        frame = Frame(width, height - 17 * min(len(kept), LEGEND_ROWS_MAX), self._start, self._end)
         custom = defaults["custom"]
         drawn = lines(
             frame, kept, defaults["unit"],
@@ -133,7 +141,7 @@ class Preview:
                 for step in defaults["thresholds"]["steps"] if step["value"] is not None
             ],
         )  # fmt: skip
-        return drawn + _legend(kept[:rows], defaults["unit"])
+        return drawn + _legend(kept[:rows], defaults, len(kept) - rows)
 
 
 def legend(form: str, series: Series) -> str:
@@ -147,15 +155,41 @@ def _numbers(series: Series) -> list[float]:
     return [value for _, value in series.points if not math.isnan(value)]
 
 
-def _legend(named: list[tuple[str, Series]], unit: str) -> str:
+def _color(defaults: dict[str, Any], value: float) -> str:
+    steps = defaults["thresholds"]["steps"]
+    reached = [s["color"] for s in steps if s["value"] is None or value >= s["value"]]
+    return FILL[reached[-1]]
+
+
+def _bars(panel: dict[str, Any], named: list[tuple[str, Series]]) -> str:
+    """Draw a bar for each series, from nothing to the panel's maximum."""
+    defaults = panel["fieldConfig"]["defaults"]
+    parts = []
+    for name, series in named:
+        value = series.points[-1][1]
+        share = min(1.0, max(0.0, value / defaults["max"]))
+        color = _color(defaults, value)
+        text = shown(value, defaults["unit"], defaults.get("decimals"))
+        parts.append(
+            f"<span>{html.escape(name)}</span>"
+            f'<div><div style="width:{share:.1%};background:{color}"></div></div>'
+            f'<b style="color:{color}">{text}</b>'
+        )
+    return f'<div class="bars">{"".join(parts)}</div>'
+
+
+def _legend(named: list[tuple[str, Series]], defaults: dict[str, Any], more: int) -> str:
+    unit, decimals = defaults["unit"], defaults.get("decimals")
     rows = []
     for index, (name, series) in enumerate(named):
         values = _numbers(series)
         rows.append(
             f'<tr><td><i style="background:{COLORS[index % len(COLORS)]}"></i>'
-            f'{html.escape(name)}</td><td class="n">{shown(values[-1], unit)}</td>'
-            f'<td class="n">most {shown(max(values), unit)}</td></tr>'
+            f'{html.escape(name)}</td><td class="n">{shown(values[-1], unit, decimals)}</td>'
+            f'<td class="n">most {shown(max(values), unit, decimals)}</td></tr>'
         )
+    if more:
+        rows.append(f'<tr><td colspan="3">and {more} more</td></tr>')
     return f"<table>{''.join(rows)}</table>"
 
 

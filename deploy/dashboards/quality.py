@@ -3,6 +3,7 @@
 from typing import Final
 
 from deploy.dashboards.dashboard import Dashboard, Row
+from deploy.dashboards.health import HEALTHY
 from deploy.dashboards.panel import GREEN, RED, WORKERS, Panel, Query, per_second, quantile
 
 OPERATIONS: Final = Row(
@@ -153,5 +154,5 @@ QUALITY: Final = Dashboard(
     "forecart-quality",
     "Forecart: Alerts and data quality",
     "What fires, what comes in that cannot be used, what the scores look like.",
-    (OPERATIONS, INPUT, SCORES),
+    (HEALTHY, OPERATIONS, INPUT, SCORES),
 )

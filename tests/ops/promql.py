@@ -88,6 +88,8 @@ def _labels(node: Any, known: dict[str, dict[str, tuple[str, ...]]]) -> set[str]
         if node.func.name == "absent":
             return {matcher.name for matcher in node.args[0].matchers.matchers}
         found = set().union(*(_labels(part, known) for part in node.args))
+        if node.func.name == "label_replace":
+            found.add(node.args[1].val)
         return found - ({"le"} if node.func.name == "histogram_quantile" else set())
     if isinstance(node, promql.BinaryExpr):
         left, right = _labels(node.lhs, known), _labels(node.rhs, known)

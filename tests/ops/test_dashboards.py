@@ -21,7 +21,7 @@ PANELS = [
     for panel in page["panels"]
     if panel["type"] != "row"
 ]
-KINDS = {"stat", "timeseries", "table", "state-timeline", "heatmap"}
+KINDS = {"stat", "bargauge", "timeseries", "table", "state-timeline", "heatmap"}
 UNITS = {"short", "s", "bytes", "Bps", "percentunit", "eps", "cps", "watt"}  # of those Grafana has
 
 

@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from deploy.dashboards.ask import Prometheus, Series
-from deploy.dashboards.preview import FOLDER, Preview, legend
+from deploy.dashboards.ask import Prometheus, Series, filled
+from deploy.dashboards.preview import FILL, FOLDER, Preview, legend
 from deploy.dashboards.units import on_axis, shown
 
 START, END = 1_000_000.0, 1_000_600.0
@@ -56,6 +56,32 @@ def test_a_panel_without_data_says_why(page, answers):
     for panel in page["panels"]:
         if panel["type"] != "row":
             assert panel["fieldConfig"]["defaults"]["noValue"] in text
+
+
+@pytest.mark.parametrize(
+    ("busy", "color", "width"),
+    [(0.0, "green", "0.0%"), (0.74, "green", "74.0%"), (0.75, "yellow", "75.0%"),
+     (0.9, "red", "90.0%"), (1.3, "red", "100.0%")],
+)  # fmt: skip
+def test_a_bar_is_as_long_as_its_part_is_busy(busy, color, width):
+    (page,) = (page for page in PAGES if page["uid"] == "forecart-overview")
+    (panel,) = (panel for panel in page["panels"] if panel["type"] == "bargauge")
+    asked = Answers(Series({}, [(START, busy)]))
+    text, _ = Preview(asked, START, END, "1m").page(page | {"panels": [panel]}, "A test.")
+    assert text.count(f"width:{width};background:{FILL[color]}") == len(panel["targets"])
+    assert asked.exprs == [filled(target["expr"], "1m") for target in panel["targets"]]
+    for target in panel["targets"]:
+        assert f"<span>{target['legendFormat']}</span>" in text
+
+
+def test_a_legend_says_how_many_more_there_are():
+    (page,) = (page for page in PAGES if page["uid"] == "forecart-quality")
+    (panel,) = (panel for panel in page["panels"] if panel["title"] == "Dead letters by reason")
+    for count, more in ((7, ""), (8, "and 2 more")):
+        found = [Series({"reason": f"r{n}"}, [(START, 1.0), (END, 1.0)]) for n in range(count)]
+        text, _ = Preview(Answers(*found), START, END, "1m").page(page | {"panels": [panel]}, "")
+        assert more in text
+        assert text.count("most ") == (7 if not more else 6)
 
 
 @pytest.mark.parametrize(

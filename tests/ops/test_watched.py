@@ -23,12 +23,13 @@ from tests.ops.live import Live
 from tests.ops.watching import RATE_INTERVAL, Watching
 
 PAGES = sorted((Path(__file__).parents[2] / "deploy/grafana/dashboards").glob("*.json"))
-PANELS = [
-    pytest.param(target["expr"], id=f"{page.stem}: {panel['title']} {target['refId']}")
+ASKED = {
+    target["expr"]: f"{page.stem}: {panel['title']} {target['refId']}"
     for page in PAGES
     for panel in json.loads(page.read_text())["panels"]
     for target in panel.get("targets", [])
-]
+}  # each once: the strip of tiles is on every page
+PANELS = [pytest.param(expr, id=name) for expr, name in ASKED.items()]
 # What a healthy worker on the CPU, without a shadow and in its first minute, has nothing of.
 NOT_LIVE = (
     "forecart_gpu_", "forecart_shadow_", "forecart_promotion_", "ALERTS", "forecart_stops_total",
