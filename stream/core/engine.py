@@ -21,7 +21,7 @@ from stream.core.forgotten import Forgotten
 from stream.core.layout import AlertState, Level, Records
 from stream.core.plan import Plan, Scores
 from stream.core.rebuild import plan_rebuilds, pool_rows
-from stream.core.results import ALERT, Applied, Batch, Settled, Touched
+from stream.core.results import ALERT, Applied, Batch, Settled, Touched, in_order, joined_alerts
 from stream.core.settle import settle_rows, sweep_users
 from stream.core.state import State, grown, link_newest, new_state
 from stream.core.work import ApplyRules, new_work
@@ -99,7 +99,7 @@ class Engine:
         self._pending = True
         applied = self._collect(batch, first)
         if swept is not None:
-            applied.alerts = np.concatenate([swept[0], applied.alerts])
+            applied.alerts = joined_alerts([swept[0], applied.alerts])
             applied.alert_keys = swept[1] + applied.alert_keys
         return applied
 
@@ -150,8 +150,8 @@ class Engine:
         )
         alerts = alerts[:alerts_count]
         keys = applied.alert_keys + [self._key(slot) for slot in alerts["key"].tolist()]
-        self._due.note(self.state, np.unique(scored["slot"]))
-        alerts, keys = _in_order(np.concatenate([applied.alerts, alerts]), keys)
+        self._due.note(self.state, np.ascontiguousarray(scored["slot"]))
+        alerts, keys = in_order(joined_alerts([applied.alerts, alerts]), keys)
         alerts["key"] = np.arange(len(alerts))
         return Settled(applied.rows, churn, scores, alerts, keys)
 
@@ -370,7 +370,7 @@ class Engine:
         state = self.state
         clock = state.clock
         last = int(clock["shop_target_ms"][0]) // self.config.bucket_ms
-        alerts = [np.zeros(0, ALERT)]
+        alerts: list[Records] = []
         keys: list[bytes] = []
         while (bucket := max(self._due.bucket_next(), int(clock["bucket"][0]))) < last:
             clock["bucket"] = bucket
@@ -391,10 +391,4 @@ class Engine:
             clock["bucket"] = bucket + 1
             self._due.note(state, slots[state.users["epoch"][slots] != 0])
         clock["bucket"] = last
-        return np.concatenate(alerts), keys
-
-
-def _in_order(alerts: Records, keys: list[bytes]) -> tuple[Records, list[bytes]]:
-    """Sort by the row that caused them; who is dropped for a row comes before the row's own."""
-    order = np.argsort(alerts["partition_seq"], kind="stable")
-    return alerts[order], [keys[index] for index in order.tolist()]
+        return joined_alerts(alerts), keys

@@ -99,3 +99,19 @@ class Touched:
     keys: list[bytes]  # (k,)
     gone: list[bytes]  # keys to delete
     forgotten: dict[bytes, int | None]  # hash -> time; None: delete
+
+
+def joined_alerts(alerts: list[Records]) -> Records:
+    """Join ALERT rows; those that are alone are not copied."""
+    some = [rows for rows in alerts if len(rows)]
+    if len(some) == 1:
+        return some[0]
+    return np.concatenate(some, dtype=ALERT) if some else np.zeros(0, ALERT)
+
+
+def in_order(alerts: Records, keys: list[bytes]) -> tuple[Records, list[bytes]]:
+    """Sort by the row that caused them; who is dropped for a row comes before the row's own."""
+    if len(alerts) < 2:
+        return alerts, keys
+    order = np.argsort(alerts["partition_seq"], kind="stable")
+    return alerts[order], [keys[index] for index in order.tolist()]

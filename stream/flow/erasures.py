@@ -3,10 +3,14 @@
 Rules of the room: no user's key is kept, only its keyed hash. Used by the worker's thread alone.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+import numpy as np
 
 from stream.core.engine import Engine
 from stream.core.layout import Outcome, Records
+
+_CONTROL: Final = int(Outcome.CONTROL)
 
 
 class Erased(NamedTuple):
@@ -27,7 +31,8 @@ class Erasures:
 
     def add(self, engine: Engine, rows: Records, users: list[bytes], now_ms: int) -> None:
         """Note the erasures among settled rows. 1 us each, nothing where there is none."""
-        for row in rows[rows["outcome"] == int(Outcome.CONTROL)]:
+        mine = np.flatnonzero(rows["outcome"] == _CONTROL)
+        for row in rows[mine] if len(mine) else ():
             name = engine.forgotten.hash(users[row["user"]])
             self._open.append(
                 Erased(

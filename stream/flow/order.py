@@ -146,7 +146,7 @@ class Order:
             received.append(buffer.front_received_ms)
         origin.received_ms = min(received)
         users = _join_users(events, names)
-        all_steps = np.concatenate(steps) if steps else np.zeros(0, STEP)
+        all_steps = np.concatenate(steps, dtype=STEP) if steps else np.zeros(0, STEP)
         return Batch(events, all_steps, users), origin
 
 

@@ -30,7 +30,7 @@ class Receipts:
 
     def take(self, offset_next: list[int]) -> list[Stretch]:
         """Return the stretches up to the positions given, and begin anew there."""
-        rows = np.concatenate(self._parts) if self._parts else np.zeros(0, ROW)
+        rows = np.concatenate(self._parts, dtype=ROW) if self._parts else np.zeros(0, ROW)
         self._parts = []
         stretches = [
             Stretch(
