@@ -42,20 +42,34 @@ class WouldBlock(BaseException):
 
 
 class Owed(Future[Any]):
-    """A result that is there once its task has run."""
+    """A result that is there once its task has run. All in one thread: without the real one's lock.
+
+    What the flow does not ask of a future is not here, and raises.
+    """
 
     def __init__(self, tasks: "Tasks") -> None:
-        super().__init__()
         self.tasks = tasks
+        self._done = False
+        self._value: Any = None
+        self._error: Exception | None = None
+
+    def done(self) -> bool:
+        return self._done
+
+    def settle(self, value: Any, error: Exception | None) -> None:
+        """Have the result, or what the task raised."""
+        self._value, self._error, self._done = value, error, True
 
     def result(self, timeout: float | None = None) -> Any:
-        while not self.done():
+        while not self._done:
             self.tasks.waited_for(timeout)
             try:
                 self.tasks.run_one()
             except Stuck:
                 self.tasks.waited_for(timeout)
-        return super().result(0)
+        if self._error is not None:
+            raise self._error
+        return self._value
 
 
 class Tasks(Executor):
@@ -88,11 +102,9 @@ class Tasks(Executor):
         self.running = True
         try:
             self._begun()
-            value = task()
+            owed.settle(task(), None)
         except Exception as error:  # noqa: BLE001 it is the waiter's
-            owed.set_exception(error)
-        else:
-            owed.set_result(value)
+            owed.settle(None, error)
         finally:
             self.running = False
 

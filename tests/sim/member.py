@@ -4,7 +4,6 @@ The thin stand-in for what lives with Faust and aiokafka; each step says which r
 stands for. Where the input goes on is decided by the real `choose_starts`.
 """
 
-import asyncio
 import random
 from collections.abc import Coroutine
 from typing import Any
@@ -20,6 +19,7 @@ from stream.wire.topics import STATE
 from tests.sim.broker import Broker
 from tests.sim.process import Point, Process, SimChunk
 from tests.sim.refusal import UNSTABLE, Refusal
+from tests.sim.step_loop import StepLoop
 from tests.sim.tenure import Tenure, watch
 
 GROUP_NAME = "sim"
@@ -35,7 +35,7 @@ class Member:
         broker: Broker,
         instance: str,
         point: Point,
-        loop: asyncio.AbstractEventLoop,
+        loop: StepLoop,
         *,
         standby: bool,
     ) -> None:
@@ -226,18 +226,17 @@ class Member:
 
     def _drive(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run what the event loop awaits, with the worker's thread answering."""
-
-        loop = self._loop
-        task = loop.create_task(coroutine)
-        loop.run_until_complete(asyncio.sleep(0))  # the request is there now
+        task = self._loop.begin(coroutine)  # the request is there now
         try:
             self.turn()
         except BaseException:
             task.cancel()
-            loop.run_until_complete(asyncio.wait([task]))
+            self._loop.run_ready()
+            if not task.cancelled():
+                task.exception()  # has been asked for: it is what is raised here
             raise
         if self.process.failure is not None:
             task.cancel()
-        loop.run_until_complete(asyncio.wait([task]))
+        self._loop.run_ready()
         if not task.cancelled() and task.exception() is not None:
             self.process.failure = self.process.failure or task.exception()

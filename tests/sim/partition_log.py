@@ -95,4 +95,6 @@ class PartitionLog:
         ]
 
     def _index(self, offset: int) -> int:
+        if len(self.entries) == self.end:  # nothing was compacted away
+            return max(0, min(offset, self.end))
         return bisect_left(self.entries, offset, key=lambda entry: entry.offset)

@@ -71,12 +71,14 @@ class SimChunk:
     generation: int
     entries: list[Entry]
     received_ms: int
+    bytes_count: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bytes_count = sum(len(entry.value or b"") for entry in self.entries)
 
     @property
-    def bytes_count(self) -> int:
-        return sum(len(entry.value or b"") for entry in self.entries)
-
-    plain_bytes_count = bytes_count
+    def plain_bytes_count(self) -> int:
+        return self.bytes_count
 
     @property
     def records_count_max(self) -> int:
@@ -263,6 +265,10 @@ class Process:
         """Take note that it ends; the first cause counts."""
         self.failure = self.failure or error
 
+    def busy(self, thread: str) -> "Busy":
+        """Note, for the length of a with block, that a thread is in the middle of something."""
+        return Busy(self.on_stack, thread)
+
     def follow(self, version: str) -> None:
         """Let the control record name a version."""
         self._follower.take(
@@ -279,6 +285,22 @@ class Process:
         self.producer.send()
         if self.direct is not None:
             self.direct.send()
+
+
+class Busy:
+    """A thread's place in `on_stack`; a generator would cost as much as what is done in it."""
+
+    __slots__ = ("_on_stack", "_thread")
+
+    def __init__(self, on_stack: set[str], thread: str) -> None:
+        self._on_stack = on_stack
+        self._thread = thread
+
+    def __enter__(self) -> None:
+        self._on_stack.add(self._thread)
+
+    def __exit__(self, *_: object) -> None:
+        self._on_stack.discard(self._thread)
 
 
 PRODUCER_STEPS = frozenset({"flush", "offsets", "end", "confirm"})

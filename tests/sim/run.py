@@ -1,7 +1,8 @@
 """`make sim SEEDS=a..b`: plays seeds on all cores; a second call goes on where the first ended.
 
-A seed's result is a line of build/sim/results.jsonl, which is of one state of the code: when the
-sources have changed, it begins anew. Seeds that failed are written to failed_seeds.txt here, which
+A seed's result is a line of build/sim/results-DIGEST.jsonl, where DIGEST is of the sources: when
+they have changed, a run begins anew, unless `--any-code` lets what other states of them have played
+count too. Seeds that failed are written to failed_seeds.txt here, which
 the tests play for ever. The last lines are the table of faults by step, and the counts.
 """
 
@@ -75,17 +76,18 @@ def code_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def known(path: Path, digest: str) -> dict[int, Line]:
-    """Read the results so far; none, and no file, where they are of other code."""
+def results_of(digest: str) -> Path:
+    """Name the file of one state of the sources."""
+    return FOLDER / f"results-{digest}.jsonl"
+
+
+def known(path: Path) -> dict[int, Line]:
+    """Read the results so far."""
     if not path.exists():
-        return {}
-    first, *lines = path.read_bytes().splitlines() or [b""]
-    if first.decode() != digest:
-        path.unlink()
         return {}
     decode = msgspec.json.Decoder(Line).decode
     found = {}
-    for line in lines:
+    for line in path.read_bytes().splitlines():
         try:
             result = decode(line)
         except msgspec.DecodeError:
@@ -129,29 +131,38 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", default="0..1000", help="a..b: from a up to, not including, b")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--any-code", action="store_true", help="seeds played by other states of the code count"
+    )
     given = parser.parse_args()
     first, _, end = given.seeds.partition("..")
     wanted = range(int(first), int(end))
     FOLDER.mkdir(parents=True, exist_ok=True)
-    path = FOLDER / "results.jsonl"
     digest = code_digest()
-    results = known(path, digest)
+    path = results_of(digest)
+    results = known(path)
+    owners = dict.fromkeys(results, digest)
+    if given.any_code:
+        for other in sorted(FOLDER.glob(results_of("*").name)):
+            for seed, line in known(other).items():
+                results.setdefault(seed, line)
+                owners.setdefault(seed, other.stem.partition("-")[2])
     missing = [seed for seed in wanted if seed not in results]
     print(f"{len(wanted) - len(missing)} seeds are known, {len(missing)} to be played", flush=True)
-    new = not path.exists()
     with path.open("ab") as file, multiprocessing.Pool(given.processes, _prepare) as pool:
-        if new:
-            file.write(digest.encode() + b"\n")
         for line in pool.imap_unordered(one, missing, chunksize=SHARE):
             file.write(msgspec.json.encode(line) + b"\n")
             file.flush()
             results[line.seed] = line
+            owners[line.seed] = digest
             if line.problems:
                 print(f"seed {line.seed} failed: {line.problems[0]}", flush=True)
     lines = [results[seed] for seed in wanted]
     failed = [line.seed for line in lines if line.problems]
     keep_failed(failed)
     print("\n".join(table(lines)))
+    for code, count in Counter(owners[seed] for seed in wanted).items():
+        print(f"{count} seeds by the code {code}")
     if failed:
         print("failed:", *failed[:SHOWN_MAX], "..." if len(failed) > SHOWN_MAX else "")
     print(summary(lines))

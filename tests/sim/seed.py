@@ -1,6 +1,5 @@
 """One seed: draw world, events and faults; run; check. The same seed gives the same bytes."""
 
-import asyncio
 import hashlib
 import logging
 import random
@@ -22,6 +21,7 @@ from tests.sim.process import Process, Setup
 from tests.sim.reader import FakeReader
 from tests.sim.reference import NAMES, Reference
 from tests.sim.shape import Shape
+from tests.sim.step_loop import StepLoop
 from tests.sim.tenure import Tenure
 from tests.sim.world import StuckRunError, World
 from tests.strategies.streams import CONFIGS
@@ -39,7 +39,7 @@ EXPECTED = {
     20: {"stuck_scorer"},
     23: {"broken_scorer"},
 }
-_loop = asyncio.new_event_loop()
+_loop = StepLoop()
 
 
 @dataclass(slots=True)

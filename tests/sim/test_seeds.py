@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from stream.flow.order import Order
+from tests.sim import run
 from tests.sim.faults import KINDS
 from tests.sim.process import Process
 from tests.sim.producer import Record
@@ -97,9 +98,25 @@ def test_an_order_that_is_no_legal_merge_is_seen(monkeypatch: pytest.MonkeyPatch
 def test_results_are_kept_and_added_up(tmp_path: Path) -> None:
     line = one(2)
     path = tmp_path / "results.jsonl"
-    path.write_bytes(b"digest\n" + msgspec.json.encode(line) + b"\ncut of")
-    assert known(path, "digest") == {2: line}
+    assert known(path) == {}
+    path.write_bytes(msgspec.json.encode(line) + b"\ncut of")
+    assert known(path) == {2: line}
     assert summary([line]).startswith("seeds=1 failures=0 ")
     assert any(row.startswith("crash") and "1" in row for row in table([line]))
-    assert known(path, "another") == {}
-    assert not path.exists()
+
+
+def test_seeds_of_other_code_count_where_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "FOLDER", tmp_path)
+    old = msgspec.structs.replace(one(2), commits=1_000_000)
+    run.results_of("before").write_bytes(msgspec.json.encode(old) + b"\n")
+    asked = ["run", "--seeds", "2..3", "--processes", "1"]
+    monkeypatch.setattr(sys, "argv", [*asked, "--any-code"])
+    assert run.main() == 0
+    told = capsys.readouterr().out
+    assert "1 seeds by the code before" in told
+    assert " commits=1000000 " in told
+    monkeypatch.setattr(sys, "argv", asked)
+    assert run.main() == 0
+    assert f"1 seeds by the code {run.code_digest()}" in capsys.readouterr().out

@@ -4,12 +4,10 @@ The threads of all processes interleave by nesting: at each point that one of th
 may run before it goes on. Nothing nests twice: a thread that is under way is waited for.
 """
 
-import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from stream.core.layout import TOPICS
 from stream.flow.stops import WorkerStopError
@@ -22,7 +20,11 @@ from tests.sim.member import RESTORING, WAITING, Member
 from tests.sim.process import Process
 from tests.sim.refusal import Refusal
 from tests.sim.shape import Shape
+from tests.sim.step_loop import StepLoop
 from tests.sim.strikes import strike
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SENDER = 1_000_000  # producer of transactional senders
 DRAIN_ROUNDS_MAX = 1000
@@ -49,9 +51,7 @@ class Ended:
 class World:
     """Everything of one run. `strikes` says what a fault does (tests/sim/strikes.py)."""
 
-    def __init__(
-        self, chance: random.Random, shape: Shape, plan: Plan, loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def __init__(self, chance: random.Random, shape: Shape, plan: Plan, loop: StepLoop) -> None:
         self.chance = chance
         self.shape = shape
         self.plan = plan
@@ -169,10 +169,10 @@ class World:
     def _do(self, member: Member) -> None:
         process = member.process
         if not process.on_stack:
-            with _on_stack(process, "worker"):
+            with process.busy("worker"):
                 self._point(process, "idle")
             if (member.is_out or member.is_asked_back) and self.chance.random() < 0.3:
-                with _on_stack(process, "worker"):
+                with process.busy("worker"):
                     member.hand_over()
                 return
             if member.state == WAITING:
@@ -180,7 +180,7 @@ class World:
                     member.begin_restore()
                 return
             if member.state == RESTORING:
-                with _on_stack(process, "worker"):
+                with process.busy("worker"):
                     self.broker.check_up()
                     member.restore_step(self.chance)
                 return
@@ -192,16 +192,16 @@ class World:
         process = member.process
         if roll < 0.35:
             if "loop" not in process.on_stack:
-                with _on_stack(process, "loop"):
+                with process.busy("loop"):
                     self.fetch(member)
         elif roll < 0.65:
             if not process.on_stack & AWAITED:
-                with _on_stack(process, "worker"):
+                with process.busy("worker"):
                     member.turn()
         elif roll < 0.9:
             name, tasks = self.chance.choice(process.threads)
             if tasks.queue and not tasks.running:
-                with _on_stack(process, name):
+                with process.busy(name):
                     tasks.run_one()
         elif not process.sends_held:
             process.send()
@@ -389,12 +389,3 @@ class World:
 
     def _done(self) -> bool:
         return not self._behind() and not self.broker.pending()
-
-
-@contextmanager
-def _on_stack(process: Process, thread: str) -> Iterator[None]:
-    process.on_stack.add(thread)
-    try:
-        yield
-    finally:
-        process.on_stack.discard(thread)
