@@ -114,8 +114,8 @@ def main(arguments: list[str]) -> int:
             preview = Preview(live.watching.asked, end - seconds, end, "5s")
             for path in sorted(FOLDER.glob("*.json")):
                 about = (
-                    f"{seconds / 60:.0f} minutes of one worker on the CPU and a simulated shop at"
-                    f" {RATE:.0f} events/s; killed in the middle and started again."
+                    f"{seconds / 60:.0f} minutes of one worker on the CPU, a simulated shop at"
+                    f" {RATE:.0f} events/s whose days are months ago; killed half-way, and back."
                 )
                 text, height = preview.page(json.loads(path.read_text()), about)
                 (folder / "page.html").write_text(text)

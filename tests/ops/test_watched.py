@@ -6,6 +6,8 @@ rule is evaluated, and Prometheus finds nothing to say about any.
 
 import json
 import math
+import re
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +32,12 @@ ASKED = {
     for target in panel.get("targets", [])
 }  # each once: the strip of tiles is on every page
 PANELS = [pytest.param(expr, id=name) for expr, name in ASKED.items()]
+BOOKS = sorted((Path(__file__).parents[2] / "deploy/runbooks").glob("[A-Z]*[a-z].md"))
+FIRST = {
+    book.stem: "\n".join(re.findall(r"^    (.+)$", book.read_text(), re.MULTILINE))
+    for book in BOOKS
+}
+ASKING = {name: command for name, command in FIRST.items() if "127.0.0.1:6066" in command}
 # What a healthy worker on the CPU, without a shadow and in its first minute, has nothing of.
 NOT_LIVE = (
     "forecart_gpu_", "forecart_shadow_", "forecart_promotion_", "ALERTS", "forecart_stops_total",
@@ -94,6 +102,20 @@ class TestLive:
         until(lambda: shows(asked, "max(forecart_consumer_lag_records) > 0"), "a lag", 60)
         until(lambda: shows(asked, "max(forecart_consumer_lag_seconds) > 0"), "its age", 60)
         assert not shows(asked, "max(forecart_consumer_lag_seconds) > 30")
+
+    @pytest.mark.parametrize("name", ASKING)
+    def test_the_first_command_of_a_runbook_works(self, live, name):
+        """Those that ask the worker itself; one that finds nothing is a finding of the runbook."""
+        command = ASKING[name].replace("127.0.0.1:6066", f"127.0.0.1:{live.port}")
+        done = subprocess.run(
+            ["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.stderr == ""
+        assert done.returncode in {0, 1}
+        if name.startswith("LatencyBurns"):
+            assert re.fullmatch(r"(\w+ +\d+ %\n){8}", done.stdout), done.stdout
+        if name == "MetricsAbsent":
+            assert done.stdout.rstrip().endswith(" 1.0")
 
     def test_promtool_has_nothing_to_say_of_metrics(self, live):
         done = run("promtool", "check", "metrics", given=live.metrics())
