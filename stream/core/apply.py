@@ -152,7 +152,7 @@ def apply_rows(
         clock.seq += 1
         count[0] += 1
         if control:
-            forget(state, work, event, slot, slots)
+            forget(state, work, event, slot, slots, locals_of)
             out.outcome = _CONTROL
             stop = BARRIER  # the next row must see who is forgotten
             break
@@ -196,12 +196,13 @@ def forget(
     event: Record,
     slot: int,
     slots: npt.NDArray[np.int32],
+    locals_of: npt.NDArray[np.int32],
 ) -> None:
     """Erase a user; without one, only write down that the key is to be forgotten."""
     user = event.user
     if slot >= 0:
         drop_user(state, work, slot, FORGOTTEN, user, _BY_FORGETTING, event.time_ms)
-        slots[user] = -1
+        slots[user] = locals_of[slot] = -1
         return
     op = work.ops[work.counts[3]]
     op.kind = FORGOTTEN

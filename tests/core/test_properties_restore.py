@@ -84,6 +84,54 @@ def test_a_standby_that_follows_commit_by_commit_takes_over(
     assert standby.compacted() == active.compacted()
 
 
+@given(streams(events_max=60), st.data())
+def test_a_partition_that_comes_back(
+    stream: tuple[EngineConfig, list[Event]], data: st.DataObject
+) -> None:
+    """Its engine is still there, and takes over what another worker has written meanwhile."""
+    config, events = stream
+    first, last = sorted(data.draw(st.lists(st.integers(0, len(events)), min_size=2, max_size=2)))
+    never_stopped = EngineRun(config).feed(events[:first])
+    back = EngineRun(config).feed(events[:first])
+    never_stopped.commit()
+    back.commit()
+    never_stopped.feed(events[first:last]).commit()
+    records = back.reborn().feed(events[first:last]).commit()
+    back.log += records
+    header = restore(back.engine, records)
+    assert header is not None
+    back.engine.finish_restore(clock_of(header))
+    back.engine.drop_hidden()  # as stream.flow.restore.Engines has it
+    never_stopped.rows, never_stopped.alerts, back.rows, back.alerts = [], [], [], []
+    for run in (never_stopped, back):
+        run.feed(events[last:]).commit()
+    assert back.rows == never_stopped.rows
+    assert back.alerts == never_stopped.alerts
+    assert back.compacted() == never_stopped.compacted()
+
+
+def test_who_was_forgotten_leaves_no_trace_for_who_gets_the_slot_by_a_restore() -> None:
+    """Its place in the batch stayed: who was evicted from the slot took another user's along."""
+    config = replace(CONFIGS[0], users_max=3)
+    s = Script()
+    s.click("kept", T)
+    s.click("gone", T + 1)
+    s.forget("gone", T + 1)
+    run = EngineRun(config).feed(s.events)
+    run.commit()
+    elsewhere = run.reborn()
+    for user in ("oldest", "kept", "c"):
+        s.click(user, T + 2)
+    records = elsewhere.feed(s.events[3:]).commit()
+    header = restore(run.engine, records)
+    assert header is not None
+    run.engine.finish_restore(clock_of(header))
+    run.rows = []
+    run.feed([s.click(user, T + 3) for user in ("d", "kept", "c")])
+    assert [row["user_seq"] for row in run.rows] == [1, 3, 2]
+    assert run.engine._slots.keys() == {b"kept", b"c", b"d"}
+
+
 @given(streams(events_max=60), st.data(), st.randoms(use_true_random=False))
 def test_a_compacted_changelog_in_any_order_of_keys_restores_the_same(
     stream: tuple[EngineConfig, list[Event]], data: st.DataObject, chance: random.Random
