@@ -55,6 +55,8 @@ SWITCH_S = 0.001
 # Rows live in arrays, and a chunk's lists come and go by reference count: looking for cycles after
 # each 700 objects, the default, finds none.
 GC_THRESHOLDS = (50_000, 20, 20)
+# A hop to the decoding or scoring thread and back waits for the interpreter twice.
+AT_ONCE_ROWS_MAX = 64
 DRAIN_S = 30.0  # for an orderly stop
 TELL_EVERY_S = 1.0
 FIND_S = 5.0  # a user, for the live page
@@ -375,6 +377,7 @@ def _producer_config(settings: Settings, bootstrap: str, instance: int) -> Produ
 def _limits(settings: Settings) -> FlowLimits:
     return FlowLimits(
         batch_events_max=settings.batch_events_max,
+        at_once_rows_max=AT_ONCE_ROWS_MAX,
         topic_bytes_max=settings.buffer_bytes_max // len(INPUTS),
         merge_wait_ms=settings.merge_wait_ms,
         merge_hold_ms=int(settings.merge_hold_s * 1000),

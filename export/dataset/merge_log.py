@@ -165,20 +165,9 @@ def _merge_times(events: Records) -> Integers:
 
 
 def _heads(times: list[Integers]) -> Integers:
-    """Merge whole topics: merge_heads stops where one of them ends, so it is called again."""
+    """Merge whole topics: none is waited for when it ends."""
     total = sum(len(part) for part in times)
-    starts = np.cumsum([0, *(len(part) for part in times)])[:3]
-    taken = [0, 0, 0]
-    order = np.empty(total, np.int64)
-    filled = 0
-    while filled < total:
-        topics = np.empty(total - filled, np.uint8)
-        indices = np.empty(total - filled, np.int32)
-        left = [np.ascontiguousarray(part[at:]) for part, at in zip(times, taken, strict=True)]
-        count = merge_heads(left[0], left[1], left[2], topics, indices)
-        kinds = topics[:count].astype(np.int64)
-        order[filled : filled + count] = starts[kinds] + np.array(taken)[kinds] + indices[:count]
-        for topic in range(3):
-            taken[topic] += int((kinds == topic).sum())
-        filled += count
-    return order
+    starts = np.cumsum([0, *(len(part) for part in times)], dtype=np.int64)[:3]
+    topics, indices = np.empty(total, np.uint8), np.empty(total, np.int32)
+    merge_heads(times[0], times[1], times[2], np.ones(3, np.bool_), topics, indices)
+    return starts[topics] + indices

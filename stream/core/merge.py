@@ -11,13 +11,14 @@ def merge_heads(
     times_0: npt.NDArray[np.int64],  # event times of what stands in each topic, in offset order
     times_1: npt.NDArray[np.int64],
     times_2: npt.NDArray[np.int64],
+    may_end: npt.NDArray[np.bool_],  # (3,) topics that may run out: the others go on without them
     topics: npt.NDArray[np.uint8],  # (R,) written: topic of each row taken
     indices: npt.NDArray[np.int32],  # (R,) written: its index in that topic's times
 ) -> int:
-    """Take heads until one of the topics that has rows has none left, or R rows; returns how many.
+    """Take heads until a topic that has rows has none left, or R rows; returns how many.
 
-    Equal times go by topic. Topics that are empty from the start are left out: the caller has
-    decided not to wait for them. About 10 ns a row.
+    Equal times go by topic. Topics that are empty from the start are left out, and those that may
+    end are from then on: the caller has decided not to wait for them. About 10 ns a row.
     """
     size_0, size_1, size_2 = len(times_0), len(times_1), len(times_2)
     at_0 = at_1 = at_2 = 0
@@ -39,15 +40,15 @@ def merge_heads(
         if best == 0:
             indices[count] = at_0
             at_0 += 1
-            ended = at_0 == size_0
+            ended = at_0 == size_0 and not may_end[0]
         elif best == 1:
             indices[count] = at_1
             at_1 += 1
-            ended = at_1 == size_1
+            ended = at_1 == size_1 and not may_end[1]
         else:
             indices[count] = at_2
             at_2 += 1
-            ended = at_2 == size_2
+            ended = at_2 == size_2 and not may_end[2]
         count += 1
         if ended:
             break

@@ -63,6 +63,12 @@ class TopicBuffer:
         return 0 if self.front is None else len(self.front.events) - self.taken
 
     @property
+    def more_waiting(self) -> bool:
+        """Whether chunks wait behind the front."""
+        with self._lock:
+            return self._ahead is not None or bool(self._chunks)
+
+    @property
     def oldest_ms(self) -> int:
         """Record timestamp of the row at the head, about; 0: none is here. Any thread."""
         front, taken = self.front, self.taken
@@ -71,18 +77,24 @@ class TopicBuffer:
         with self._lock:
             return max(0, self._chunks[0].timestamp_ms_max) if self._chunks else 0
 
-    def fill(self, decoder: Decoder, pool: Executor, rows_max: int) -> None:
+    def fill(self, decoder: Decoder, pool: Executor, rows_max: int, at_once_rows_max: int) -> None:
         """Bring decoded rows to the front, about `rows_max`, if it is empty and there are any.
 
-        What comes after them is decoded meanwhile, by the pool's one thread.
+        What comes after them is decoded meanwhile, by the pool's one thread. Few rows are decoded
+        here when their turn comes: a hop to a thread costs more, and they grow in number till then.
         """
         while self.rows_front == 0:
-            ahead = self._ahead or self._start(decoder, pool, rows_max)
-            if ahead is None:
+            if self._ahead is not None:
+                self.front, self.front_received_ms = self._ahead.result()
+            elif chunks := self._pop(rows_max):
+                self.front, self.front_received_ms = self._decode(decoder, chunks)
+            else:
                 return
-            self.front, self.front_received_ms = ahead.result()
             self.taken = 0
-            self._ahead = self._start(decoder, pool, rows_max)
+            self._ahead = None
+            many = self.rows_count - self.rows_front > at_once_rows_max
+            if many and (chunks := self._pop(rows_max)):
+                self._ahead = pool.submit(self._decode, decoder, chunks)
 
     def take(self, rows: int) -> None:
         """Move the head on."""
@@ -105,12 +117,6 @@ class TopicBuffer:
             if self.rows_front or self._chunks or self._ahead is not None:
                 return None
             return self._decoded_next
-
-    def _start(
-        self, decoder: Decoder, pool: Executor, rows_max: int
-    ) -> "Future[tuple[Decoded, int]] | None":
-        chunks = self._pop(rows_max)
-        return pool.submit(self._decode, decoder, chunks) if chunks else None
 
     def _pop(self, rows_max: int) -> list[Chunk]:
         chunks: list[Chunk] = []

@@ -8,6 +8,7 @@ class FlowLimits:
     """Limits of the flow. Bytes are per topic partition; times as their names say."""
 
     batch_events_max: int
+    at_once_rows_max: int  # so few are decoded and scored on the worker's own thread
     topic_bytes_max: int
     merge_wait_ms: int
     merge_hold_ms: int

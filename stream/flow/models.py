@@ -5,7 +5,8 @@
 
 Rules of the room: one model scores, settles and tells of a batch from its start to its end, since a
 promotion needs that no batch is being scored and all outputs of the last one are sent. There is one
-candidate at a time. All scoring happens on one thread, in the order in which it was asked for.
+candidate at a time. Nothing is scored beside something else: tasks run in the order in which they
+were asked for, and a small batch runs on the worker's thread only while there is no candidate.
 """
 
 import logging
@@ -21,7 +22,7 @@ from stream.core.results import Applied
 from stream.flow.candidate import Candidate, Serving
 from stream.flow.limits import FlowLimits
 from stream.flow.observe import Observer, Purpose
-from stream.flow.runtime import Runtime, awaited
+from stream.flow.runtime import Runtime, at_once, awaited
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -86,7 +87,9 @@ class Models:
             self._candidate.close(number)
 
     def score(self, number: int, applied: Applied) -> "Future[Scores]":
-        """Have a batch scored."""
+        """Have a batch scored: a small one here and now, since a hop to a thread costs more."""
+        if self._candidate is None and len(applied.rows) <= self._limits.at_once_rows_max:
+            return at_once(self._score, self.serving, number, applied)
         scores = self._runtime.scoring.submit(self._score, self.serving, number, applied)
         if self._candidate is not None:
             self._candidate.follow(number, applied.plan, scores, lambda: self._score_s)

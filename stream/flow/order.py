@@ -58,10 +58,12 @@ class Order:
         merge_wait_ms: int,
         merge_hold_ms: int,
         future_ms_max: int,
+        at_once_rows_max: int = 0,
     ) -> None:
         self._decoder = decoder
         self._pool = pool
         self._future_ms_max = future_ms_max
+        self._at_once_rows_max = at_once_rows_max
         self._wait_ms = merge_wait_ms
         self._hold_ms = merge_hold_ms
         # By topic: times that it was known to be behind and not waited for any longer.
@@ -72,13 +74,14 @@ class Order:
     ) -> tuple[Batch, Origin] | None:
         """Take the next rows in merged order; None while there are none, or a topic is awaited."""
         for buffer in buffers:
-            buffer.fill(self._decoder, self._pool, rows_max)
+            buffer.fill(self._decoder, self._pool, rows_max, self._at_once_rows_max)
         if not self._may_go_on(buffers, now_ms):
             return None
         times = [self._times(buffer) for buffer in buffers]
         topics = np.empty(rows_max, np.uint8)
         indices = np.empty(rows_max, np.int32)
-        count = merge_heads(times[0], times[1], times[2], topics, indices)
+        may_end = np.array([self._may_end(buffer, buffers, now_ms) for buffer in buffers])
+        count = merge_heads(times[0], times[1], times[2], may_end, topics, indices)
         return self._collect(buffers, topics[:count], indices[:count])
 
     def _times(self, buffer: TopicBuffer) -> Records:
@@ -91,6 +94,13 @@ class Order:
         events = buffer.front.events[buffer.taken :]
         ahead_ms = events["time_ms"] - events["timestamp_ms"]
         return np.where(ahead_ms > self._future_ms_max, NEVER_MS, events["time_ms"])
+
+    def _may_end(self, buffer: TopicBuffer, buffers: list[TopicBuffer], now_ms: int) -> bool:
+        """Whether the others, once this topic has run out, would not wait for it any more."""
+        others = [other.front_received_ms for other in buffers if other.rows_front]
+        if not buffer.caught_up or buffer.more_waiting or not others:
+            return False
+        return not 0 <= now_ms - max(others) < self._wait_ms
 
     def _may_go_on(self, buffers: list[TopicBuffer], now_ms: int) -> bool:
         present = [buffer for buffer in buffers if buffer.rows_front]

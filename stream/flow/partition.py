@@ -167,6 +167,7 @@ def open_partition(
         for topic, name in enumerate(inputs)
     ]
     order = Order(
-        decoder, decoding, limits.merge_wait_ms, limits.merge_hold_ms, limits.future_ms_max
-    )
+        decoder, decoding, limits.merge_wait_ms, limits.merge_hold_ms, limits.future_ms_max,
+        limits.at_once_rows_max,
+    )  # fmt: skip
     return Partition(engine, buffers, order, outcomes, limits.dead_letters_per_minute_max)

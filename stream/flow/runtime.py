@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from stream.flow.stops import StuckError
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -40,6 +41,16 @@ def awaited(future: "Future[T]", limit_s: float, what: str) -> T:
         if future.done():
             raise  # its own
         raise StuckError(f"{what} takes more than {limit_s:.1f} s") from error
+
+
+def at_once(task: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+    """Do it here and now, as an executor would have: what it raises is in the future."""
+    future: Future[T] = Future()
+    try:
+        future.set_result(task(*args, **kwargs))
+    except Exception as error:  # noqa: BLE001 raised where the result is asked for
+        future.set_exception(error)
+    return future
 
 
 def threads() -> Runtime:

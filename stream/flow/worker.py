@@ -222,13 +222,14 @@ class Worker:
                 self._publish(*landed)
             self._models.promote(self._engines_owned())
         closing = self._close_if_due()
-        if taken is not None:
-            self._launch(*taken)
+        scored = taken is not None and self._launch(*taken)
         if landed is not None and not changing:
             self._publish(*landed)
         self._models.warm(self._engines_owned())
         if closing is not None:
             self._account.close(closing)
+        if scored and (landed := self._land()) is not None:  # after the commit that is without it
+            self._publish(*landed)
         self.busy_since = None
         return taken is not None or landed is not None
 
@@ -270,8 +271,8 @@ class Worker:
                 self._observer.paused(self._monotonic() - self._full.pop(place))
                 self._fetching.release(*place)
 
-    def _launch(self, partition: Partition, taken: Taken) -> None:
-        """Apply a batch and have it scored."""
+    def _launch(self, partition: Partition, taken: Taken) -> bool:
+        """Apply a batch and have it scored; True: it already is."""
         self._at_work = partition, taken
         self._quarantine.examine(partition, taken, self._models, self._alive)
         began = self._monotonic()
@@ -280,6 +281,7 @@ class Worker:
         self._observer.stage("state", self._monotonic() - began)
         scores = self._models.score(partition.number, applied)
         self._flight = Flight(partition, taken, applied, scores)
+        return scores.done()
 
     def _land(self) -> tuple[Flight, Settled] | None:
         """Wait for the scores of the batch in flight and settle it."""

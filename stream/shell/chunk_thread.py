@@ -26,6 +26,9 @@ from stream.shell.group import Membership
 
 POLL_S: Final = 0.05  # how soon a stopped flow and a coordinator's error are noticed
 FETCH_BYTES_MAX: Final = 50 << 20  # of one response; aiokafka's default
+# A response with less is held by the broker for `fetch_wait_ms`: each costs a hop through two event
+# loops and a chunk a partition, whether it holds two rows or two thousand.
+FETCH_BYTES_MIN: Final = 64 << 10
 
 batches.install()
 
@@ -56,6 +59,7 @@ class ChunkThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"
         consumer._fetch_max_wait_ms = self.app.fetch_wait_ms
+        consumer._fetch_min_bytes = FETCH_BYTES_MIN
         consumer._fetch_max_bytes = FETCH_BYTES_MAX
         return consumer
 

@@ -86,7 +86,7 @@ class Metrics:
 
     def stage(self, stage: Stage, seconds: float) -> None:
         """Take the time that one batch spent in a stage."""
-        self.series.observe("stage_duration_seconds", (stage,), np.array([seconds], np.float64))
+        self.series.observe_one("stage_duration_seconds", (stage,), seconds)
 
     def batch(self, rows: Records, now_ms: int) -> None:
         """Count settled rows by topic, outcome and reason, and note their event time."""
@@ -126,7 +126,7 @@ class Metrics:
 
     def inference(self, rows: int, steps: int, padded_steps: int) -> None:
         """Count one call of the scorer."""
-        self.series.observe("inference_batch_size", (), np.array([rows], np.float64))
+        self.series.observe_one("inference_batch_size", (), rows)
         self.series.add("inference_steps_total", (), steps)
         self.series.add("inference_padded_steps_total", (), padded_steps)
 
@@ -156,7 +156,7 @@ class Metrics:
     ) -> None:
         """Count a transaction and, where it was committed, the latencies of its rows."""
         self.series.add("transactions_total", (outcome,), 1)
-        self.series.observe("transaction_duration_seconds", (), np.array([seconds], np.float64))
+        self.series.observe_one("transaction_duration_seconds", (), seconds)
         if outcome == "committed":
             event_ms = event_ms[event_ms != NEVER_MS]
             self.series.observe("processing_latency_seconds", (), (now_ms - receipt_ms) / 1000)
@@ -188,7 +188,7 @@ class Metrics:
     def rebalance(self, seconds: float) -> None:
         """Count a rebalance."""
         self.series.add("rebalances_total", (), 1)
-        self.series.observe("rebalance_duration_seconds", (), np.array([seconds], np.float64))
+        self.series.observe_one("rebalance_duration_seconds", (), seconds)
 
     def paused(self, seconds: float) -> None:
         """Add time for which a partition was held back."""
@@ -226,7 +226,7 @@ class Metrics:
             self._remaining.pop(partition, None)
         self._sum_remaining()
         self.series.add("recovery_records_total", (), records)
-        self.series.observe("recovery_duration_seconds", (), np.array([seconds], np.float64))
+        self.series.observe_one("recovery_duration_seconds", (), seconds)
 
     def _sum_remaining(self) -> None:
         with self._lock:
@@ -291,7 +291,7 @@ class Metrics:
 
     def promotion(self, seconds: float) -> None:
         """Take the time for which batches waited for a change of the model."""
-        self.series.observe("promotion_duration_seconds", (), np.array([seconds], np.float64))
+        self.series.observe_one("promotion_duration_seconds", (), seconds)
 
     def shadow(
         self,

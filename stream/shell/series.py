@@ -8,6 +8,7 @@ KeyError: our mistake.
 
 import itertools
 import threading
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -30,6 +31,7 @@ class Buckets:
     """
 
     def __init__(self, edges: tuple[float, ...]) -> None:
+        self.edges_list = list(edges)
         self.edges = np.array(edges, np.float64)
         self.counts = np.zeros(len(edges) + 1, np.int64)
         self.sum = 0.0
@@ -41,6 +43,11 @@ class Buckets:
         indices = np.searchsorted(self.edges, values, side="left")
         self.counts += np.bincount(indices, minlength=len(self.counts))
         self.sum += float(values.sum())
+
+    def observe_one(self, value: float) -> None:
+        """Add one value, 0.5 us. numpy's search costs more, and lets another thread in."""
+        self.counts[bisect_left(self.edges_list, value)] += 1
+        self.sum += value
 
     def cumulative(self) -> list[tuple[str, float]]:
         """Give (`le`, count up to it), +Inf last."""
@@ -80,6 +87,11 @@ class Series(Collector):
         """Add values to a histogram."""
         with self._lock:
             self._buckets[name][child].observe(values)
+
+    def observe_one(self, name: str, child: Child, value: float) -> None:
+        """Add one value to a histogram."""
+        with self._lock:
+            self._buckets[name][child].observe_one(value)
 
     def open(self, name: str, child: Child, *, only: bool) -> None:
         """Make a child of a metric with OPEN labels, at 0; with `only`, drop the others."""

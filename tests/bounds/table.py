@@ -32,7 +32,8 @@ NO_LIMITS: Final = frozenset({
 })  # fmt: skip
 PASSED_ON: Final = {
     "topic_bytes_max": "buffer_bytes_max", "merge_hold_ms": "merge_hold_s",
-    "commit_interval_s": "commit_interval_ms", "user_ttl_ms": "user_ttl_days",
+    "at_once_rows_max": "AT_ONCE_ROWS_MAX", "commit_interval_s": "commit_interval_ms",
+    "user_ttl_ms": "user_ttl_days",
 }  # fmt: skip
 HEAD: Final = """# Limits
 

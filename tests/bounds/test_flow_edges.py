@@ -1,5 +1,6 @@
 """The flow's limits, each at limit - 1, limit and limit + 1, over fakes of Kafka."""
 
+import threading
 import time
 
 import pytest
@@ -132,7 +133,7 @@ async def test_a_step_beyond_its_deadline_stops_the_worker(takes_s: float, stops
             time.sleep(takes_s)
             return super().score(partition, plan)
 
-    rig = make_rig(Slow(), batch_deadline_s=0.5)
+    rig = make_rig(Slow(), batch_deadline_s=0.5, at_once_rows_max=0)
     rig.worker.start()
     await rig.worker.on_assigned(START)
     rig.worker.on_chunk(FakeChunk("clicks", 0, 0, clicks(3), 3))
@@ -144,6 +145,28 @@ async def test_a_step_beyond_its_deadline_stops_the_worker(takes_s: float, stops
     rig.worker.stop(5)
     assert [type(error) for error in rig.failures] == ([StuckError] if stops else [])
     assert (rig.transaction.offsets == {}) == stops
+
+
+async def test_a_small_step_beyond_its_deadline_is_seen_by_the_watchdog() -> None:
+    """It is scored on the worker's own thread, where nobody waits for it with a deadline."""
+    goes_on = threading.Event()
+
+    class Hanging(IntScorer):
+        def score(self, partition: int, plan: Plan) -> Scores:
+            goes_on.wait(30)
+            return super().score(partition, plan)
+
+    rig = make_rig(Hanging(), batch_deadline_s=0.3, at_once_rows_max=3)
+    rig.worker.start()
+    await rig.worker.on_assigned(START)
+    rig.worker.on_chunk(FakeChunk("clicks", 0, 0, clicks(3), 3))
+    for name in TOPICS[1:]:
+        rig.worker.on_chunk(FakeChunk(name, 0, 0, [], 0))
+    await until(lambda: rig.worker.stuck() is not None, "the watchdog to see it")
+    goes_on.set()
+    await until(lambda: rig.transaction.offsets.get(("clicks", 0)) == 3, "the commit")
+    assert rig.worker.stuck() is None
+    rig.worker.stop(5)
 
 
 @pytest.mark.parametrize("beyond", THREE)

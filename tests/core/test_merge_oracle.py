@@ -18,11 +18,13 @@ three = st.tuples(times, times, times).map(
 )
 
 
-def taken(heads: list[list[Event]], rows_max: int) -> list[Event]:
+def taken(
+    heads: list[list[Event]], rows_max: int, may_end: tuple[bool, bool, bool] = (False,) * 3
+) -> list[Event]:
     """Take what one call takes, and remove it from the heads."""
     columns = [np.array([event.time_ms for event in topic], np.int64) for topic in heads]
     topics, indices = np.zeros(rows_max, np.uint8), np.zeros(rows_max, np.int32)
-    count = merge_heads(columns[0], columns[1], columns[2], topics, indices)
+    count = merge_heads(columns[0], columns[1], columns[2], np.array(may_end), topics, indices)
     rows = list(zip(topics[:count].tolist(), indices[:count].tolist(), strict=True))
     events = [heads[topic][index] for topic, index in rows]
     for topic, events_of in enumerate(heads):
@@ -50,6 +52,19 @@ def test_calls_in_a_row_give_the_reference_merge(topics: list[list[Event]], rows
         assert len(emptied) <= 1
         assert emptied or len(events) == rows_max
     assert names(order) == names(reference_merge(topics))
+
+
+@given(three, st.tuples(st.booleans(), st.booleans(), st.booleans()))
+def test_a_topic_that_may_end_is_gone_on_without(
+    topics: list[list[Event]], may_end: tuple[bool, bool, bool]
+) -> None:
+    heads = [list(topic) for topic in topics]
+    events = taken(heads, 99, may_end)
+    assert names(events) == names(reference_merge(topics))[: len(events)]
+    emptied = [k for k, topic in enumerate(topics) if topic and not heads[k]]
+    if any(heads):  # it stopped at the first one that must not end
+        assert len([k for k in emptied if not may_end[k]]) == 1
+        assert events[-1].topic == next(k for k in emptied if not may_end[k])
 
 
 @given(three, st.data())

@@ -160,9 +160,9 @@ class Rig:
 
 def limits(**changed: Any) -> FlowLimits:
     return FlowLimits(**{
-        "batch_events_max": 64, "topic_bytes_max": 1 << 20, "merge_wait_ms": 5,
-        "merge_hold_ms": 10_000, "future_ms_max": 300_000, "commit_interval_s": 0.05,
-        "commit_events_max": 1000,
+        "batch_events_max": 64, "at_once_rows_max": 16, "topic_bytes_max": 1 << 20,
+        "merge_wait_ms": 5, "merge_hold_ms": 10_000, "future_ms_max": 300_000,
+        "commit_interval_s": 0.05, "commit_events_max": 1000,
         "commit_bytes_max": 1 << 20, "batch_deadline_s": 20.0,
         "dead_letters_per_minute_max": 10_000, "hidden_users_max": 32, "model_warm_ms": 10.0,
         "model_warm_share": 0.9, "model_warm_s_max": 60.0, "model_shadow_share": 1.0, **changed,

@@ -2,6 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from stream.flow.buffer import TopicBuffer
 from stream.flow.gauges import Gauges
 from stream.shell.metrics import Metrics
@@ -18,19 +20,20 @@ def chunk(first: int, timestamp_ms: int, rows: int = 2) -> FakeChunk:
     )
 
 
-def test_the_oldest_record_is_the_one_at_the_head_decoded_or_not():
+@pytest.mark.parametrize("at_once", [0, 64])
+def test_the_oldest_record_is_the_one_at_the_head_decoded_or_not(at_once: int) -> None:
     buffer = TopicBuffer(0, "clicks", 0, 0)
     assert buffer.oldest_ms == 0
     buffer.append(chunk(0, 1_000))
     buffer.append(chunk(2, 2_000))
     assert buffer.oldest_ms == 1_000
     with ThreadPoolExecutor(1) as pool:
-        buffer.fill(Decoder(1, 1 << 20), pool, rows_max=2)
+        buffer.fill(Decoder(1, 1 << 20), pool, rows_max=2, at_once_rows_max=at_once)
         assert buffer.oldest_ms == 1_000
         buffer.take(1)
         assert buffer.oldest_ms == 1_000
         buffer.take(1)
-        buffer.fill(Decoder(1, 1 << 20), pool, rows_max=2)
+        buffer.fill(Decoder(1, 1 << 20), pool, rows_max=2, at_once_rows_max=at_once)
         assert buffer.oldest_ms == 2_000
         buffer.take(2)
         assert buffer.oldest_ms == 0

@@ -199,12 +199,13 @@ async def test_a_full_buffer_holds_its_topic_back_and_lets_go() -> None:
     assert rig.fetching.holds >= 1
 
 
-async def test_a_scorer_that_raises_stops_with_a_code_of_its_own() -> None:
+@pytest.mark.parametrize("at_once_rows_max", [0, 64])
+async def test_a_scorer_that_raises_stops_with_a_code_of_its_own(at_once_rows_max: int) -> None:
     class Broken(IntScorer):
         def score(self, partition: int, plan: object) -> object:
             raise FloatingPointError("no such number")
 
-    rig = make_rig(Broken())  # type: ignore[arg-type]
+    rig = make_rig(Broken(), at_once_rows_max=at_once_rows_max)  # type: ignore[arg-type]
     rig.worker.start()
     await rig.worker.on_assigned(START)
     for chunk in chunks_of(shop_log(9, 50), 50):

@@ -148,7 +148,8 @@ def test_attributes_set_in_constructors_are_there() -> None:
         (TopicPartitionState, "lso highwater _position"),
         (GroupCoordinator, "_coordination_task generation member_id"),
         (aiokafka.AIOKafkaConsumer, ("_isolation_level _fetch_max_wait_ms _fetch_max_bytes"
-           " _coordinator _fetcher _client _subscription _request_timeout_ms _closed")),
+           " _fetch_min_bytes _coordinator _fetcher _client _subscription _request_timeout_ms"
+           " _closed")),
         (faust_consumer.Consumer, "_read_offset _committed_offset _unacked_messages"),
         (Recovery, ("active_tps standby_tps active_offsets standby_offsets tp_to_table"
            " _active_events_received_at _standby_events_received_at")),

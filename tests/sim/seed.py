@@ -103,7 +103,9 @@ def draw_shape(chance: random.Random) -> Shape:
         bucket_ms=config.bucket_ms * chance.choice((3, 40, 40, 40)),
         users_max=chance.choice((config.users_max, 12)),
     )
+    aside = random.Random(chance.getstate()[1][0])  # old seeds keep all their other draws
     limits = FlowLimits(
+        at_once_rows_max=aside.choice((0, 0, 6)),
         batch_events_max=chance.choice((7, 64, 64, 64)),
         topic_bytes_max=chance.choice((2_000, 1 << 20)),
         merge_wait_ms=chance.choice((0, 5)),
