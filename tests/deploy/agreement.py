@@ -248,7 +248,7 @@ def _ports(service: dict[str, Any]) -> set[int]:
 
 
 def images(tree: Tree) -> Iterator[str]:
-    """Every image that is not built here has an exact version."""
+    """Every image that is not built here has an exact version; a digest may follow."""
     said = [("docker-compose.yml", str(s["image"])) for s in tree.services.values()]
     base = re.findall(r"^FROM (\S+:\S+)", tree.texts["deploy/Dockerfile"], re.MULTILINE)
     said += [("deploy/Dockerfile", image) for image in base]
@@ -259,7 +259,7 @@ def images(tree: Tree) -> Iterator[str]:
         for key, value in walk(document)
         if key == "image" and isinstance(value, str)
     ]
-    exact = r"forecart:(cpu|gpu)|\S+(:v?\d+\.\d+\.\d+[\w.-]*|@sha256:[0-9a-f]{64})"
+    exact = r"forecart:(cpu|gpu)|\S+:v?\d+\.\d+\.\d+[\w.-]*(@sha256:[0-9a-f]{64})?"
     for path, image in said:
         if not re.fullmatch(exact, image):
             yield f"{path}: {image} is not pinned"
