@@ -178,10 +178,12 @@ def _records(settings: Settings, asked: Asked) -> Iterator[Finding]:
     if misplaced:
         yield Finding(
             "records", "fail",
-            f"{len(misplaced)} of {looked} recent records are not where murmur2 of their key puts"
-            f" them and become dead letters: {', '.join(misplaced[:3])}",
+            f"{len(misplaced)} of {looked} records (the last {RECENT_RECORDS} of each partition)"
+            " are not where murmur2 of their key puts them and become dead letters:"
+            f" {', '.join(misplaced[:3])}",
             "key = user id and, with librdkafka, partitioner=murmur2_random in the publisher; then "
-            + forecart("dlq replay --reason wrong_partition --yes", settings),
+            + forecart("dlq replay --reason wrong_partition --yes", settings)
+            + f". This line stays until {RECENT_RECORDS} newer ones lie in the partition",
         )  # fmt: skip
     elif looked:
         yield Finding("records", "ok", f"{looked} recent records are where murmur2 puts their keys")
