@@ -185,6 +185,7 @@ class Process:
         self.membership: Callable[[], Membership]  # as ChunkApp.membership; set by the member
         self.on_stack: set[str] = set()  # its threads that are in the middle of something
         self.paused = False
+        self.hangs = False  # the worker's thread, for ever
         self.held: set[tuple[str, int]] = set()
         self.failure: WorkerStopError | None = None
         self.holds = 0

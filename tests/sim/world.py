@@ -149,7 +149,7 @@ class World:
     def _act(self, member: Member) -> None:
         """Let a member do something; see to its end."""
         process = member.process
-        if process.paused:
+        if process.paused or process.hangs:
             return
         try:
             self._do(member)
