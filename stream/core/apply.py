@@ -104,7 +104,7 @@ def apply_rows(
     events: Records,  # (n,) EVENT
     steps: Records,  # (m,) STEP
     slots: npt.NDArray[np.int32],  # (U,) slot of each of the batch's users, -1: none; changed
-    locals_of: npt.NDArray[np.int32],  # (C,) the inverse; changed
+    locals_of: npt.NDArray[np.int32],  # (C,) -1; the inverse while this runs
     forget_ms: npt.NDArray[np.int64],  # (U,) time up to which the user is forgotten
     open_segment: npt.NDArray[np.int32],  # (U,) -1 on entry
     open_wave: npt.NDArray[np.int32],  # (U,)
@@ -117,6 +117,9 @@ def apply_rows(
     seq_before = clock.seq
     count = work.counts
     count[:] = 0
+    for user in range(len(slots)):
+        if slots[user] >= 0:
+            locals_of[slots[user]] = user
     stop = ALL
     for index in range(first, len(events)):
         event = events[index]
@@ -163,6 +166,9 @@ def apply_rows(
             open_segment[user] = -1
         take_event(rules, state, event, steps, slot, open_segment, open_wave, work, out)
     keep_hidden(state, slots, open_segment, work)
+    for user in range(len(slots)):
+        if slots[user] >= 0:
+            locals_of[slots[user]] = -1
     return stop
 
 

@@ -107,9 +107,7 @@ class Engine:
         """Call the loop; returns why it stopped. What it did is in the work buffers."""
         users = batch.users
         slots = np.array([self._slots.get(key, -1) for key in users], np.int32)
-        self._make_room(int((slots < 0).sum()))
-        known = np.flatnonzero(slots >= 0).astype(np.int32)
-        self._locals_of[slots[known]] = known
+        self._make_room(int(np.count_nonzero(slots < 0)))
         stop = apply_rows(
             self._apply_rules,
             self.state,
@@ -124,7 +122,6 @@ class Engine:
             swept,
             self._work,
         )
-        self._locals_of[slots[slots >= 0]] = -1
         return int(stop)
 
     def settle(self, applied: Applied, scores: Scores) -> Settled:

@@ -28,13 +28,16 @@ REASON_MESSAGES: Final = {
 }
 
 
-def _names(codes: type[AlertState] | type[Level] | type[Resolve]) -> dict[int, Any]:
+def _names(codes: type[AlertState | Level | Resolve | Outcome]) -> dict[int, Any]:
     return {int(code): code.name.lower() for code in codes}
 
 
 _STATES: Final = _names(AlertState)
 _LEVELS: Final = _names(Level)
 _REASONS: Final = _names(Resolve)
+_OUTCOMES: Final = _names(Outcome)
+_PREDICTED: Final = int(Outcome.PREDICTED)
+_DUPLICATE: Final = int(Outcome.DUPLICATE)
 _ENDED: Final = frozenset({int(AlertState.RESOLVED), int(AlertState.CHURNED)})
 
 
@@ -125,14 +128,14 @@ def encode_receipts(
     if len(rows) and not (
         offset_first <= offsets[0]
         and offsets[-1] < offset_next
-        and (np.diff(offsets) > 0).all()
+        and (offsets[1:] > offsets[:-1]).all()
         and (rows["topic"] == topic).all()
     ):
         raise ValueError(
             f"receipt of {topic_names[topic]}[{partition}] {offset_first} to {offset_next - 1}:"
             f" rows {offsets[0]} to {offsets[-1]} do not belong to it in this order"
         )
-    odd = np.flatnonzero(rows["outcome"] != Outcome.PREDICTED)
+    odd = np.flatnonzero(rows["outcome"] != _PREDICTED)
     cuts = [offset_first]
     cuts += offsets[odd[RECEIPT_EXCEPTIONS_MAX::RECEIPT_EXCEPTIONS_MAX]].tolist()
     cuts.append(offset_next)
@@ -156,12 +159,11 @@ def encode_receipts(
 
 
 def _exceptions(topic_names: Sequence[str], topic: int, rows: Records) -> list[list[int | str]]:
-    names = [outcome.name.lower() for outcome in Outcome]
     entries: list[list[int | str]] = []
     columns = (rows["offset"].tolist(), rows["outcome"].tolist(), rows["source_first"].tolist())
     for offset, outcome, source in zip(*columns, strict=True):
-        entry: list[int | str] = [offset, names[outcome]]
-        if outcome == Outcome.DUPLICATE:
+        entry: list[int | str] = [offset, _OUTCOMES[outcome]]
+        if outcome == _DUPLICATE:
             entry.append(source >> 2)
             if source & 3 != topic:
                 entry.append(topic_names[source & 3])
