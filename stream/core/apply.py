@@ -117,9 +117,7 @@ def apply_rows(
     seq_before = clock.seq
     count = work.counts
     count[:] = 0
-    for user in range(len(slots)):
-        if slots[user] >= 0:
-            locals_of[slots[user]] = user
+    name_slots(locals_of, slots, known=True)
     stop = ALL
     for index in range(first, len(events)):
         event = events[index]
@@ -166,10 +164,16 @@ def apply_rows(
             open_segment[user] = -1
         take_event(rules, state, event, steps, slot, open_segment, open_wave, work, out)
     keep_hidden(state, slots, open_segment, work)
+    name_slots(locals_of, slots, known=False)
+    return stop
+
+
+@compiled
+def name_slots(locals_of: npt.NDArray[np.int32], slots: npt.NDArray[np.int32], known: bool) -> None:
+    """Note who of the batch stands in which slot, or take all of that back."""
     for user in range(len(slots)):
         if slots[user] >= 0:
-            locals_of[slots[user]] = -1
-    return stop
+            locals_of[slots[user]] = user if known else -1
 
 
 @compiled
