@@ -17,6 +17,7 @@ from stream.shell.positions import Disagreement, InputOffsets, choose_starts
 from stream.shell.recovery import GRACE_S, REREAD_S
 from stream.wire.topics import STATE
 from tests.sim.broker import Broker
+from tests.sim.clock import Stuck
 from tests.sim.process import Point, Process, SimChunk
 from tests.sim.refusal import UNSTABLE, Refusal
 from tests.sim.step_loop import StepLoop
@@ -221,8 +222,11 @@ class Member:
         self.tenures[chunk.partition].hand_over([(topic, entry.offset) for entry in entries])
 
     def turn(self) -> None:
-        """Let the worker's thread go round once."""
-        self.process.worker.turn()
+        """Let the worker's thread go round once; the watchdog ends it where its scorer hangs."""
+        try:
+            self.process.worker.turn()
+        except Stuck:
+            self.process.hang()
 
     def _drive(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run what the event loop awaits, with the worker's thread answering."""

@@ -22,7 +22,7 @@ from stream.flow.models import Models
 from stream.flow.quarantine import Quarantine
 from stream.flow.restore import Engines
 from stream.flow.runtime import Runtime
-from stream.flow.stops import WorkerStopError
+from stream.flow.stops import StuckError, WorkerStopError
 from stream.flow.worker import Worker
 from stream.wire.decode import Decoder
 from stream.wire.predictions import PredictionEncoder
@@ -269,6 +269,13 @@ class Process:
     def busy(self, thread: str) -> "Busy":
         """Note, for the length of a with block, that a thread is in the middle of something."""
         return Busy(self.on_stack, thread)
+
+    def hang(self) -> None:
+        """Let the worker's thread hang until the watchdog sees it, if it does."""
+        self._clock.advance(self._setup.limits.batch_deadline_s + 0.1)
+        why = self.worker.stuck()
+        if why is not None:
+            self.fail(StuckError(why))
 
     def follow(self, version: str) -> None:
         """Let the control record name a version."""
