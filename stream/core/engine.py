@@ -23,7 +23,7 @@ from stream.core.plan import Plan, Scores
 from stream.core.rebuild import plan_rebuilds, pool_rows
 from stream.core.results import ALERT, Applied, Batch, Settled, Touched, in_order, joined_alerts
 from stream.core.settle import settle_rows, sweep_users
-from stream.core.state import State, grown, link_newest, new_state
+from stream.core.state import State, link_newest, new_state, packed, with_room
 from stream.core.work import ApplyRules, new_work
 
 SLOTS_START = 1024
@@ -107,7 +107,7 @@ class Engine:
         """Call the loop; returns why it stopped. What it did is in the work buffers."""
         users = batch.users
         slots = np.array([self._slots.get(key, -1) for key in users], np.int32)
-        self._make_room(int(np.count_nonzero(slots < 0)))
+        self._make_room(int(np.count_nonzero(slots < 0)), self.config.users_max)
         stop = apply_rows(
             self._apply_rules,
             self.state,
@@ -202,9 +202,11 @@ class Engine:
     def restore_slots(self, keys: list[bytes]) -> npt.NDArray[np.int32]:
         """Return the slots into which users of the changelog are to be written, new or known.
 
-        `finish_restore` comes after the last. Raises ValueError beyond `users_max`.
+        `finish_restore` comes after the last. Until then there may be more than `users_max`, up to
+        twice as many: who has left and come again since has no tombstone in a compacted changelog.
+        Raises ValueError beyond.
         """
-        self._make_room(sum(key not in self._slots for key in keys))
+        self._make_room(sum(key not in self._slots for key in keys), 2 * self.config.users_max)
         clock = self.state.clock[0]
         slots = []
         for key in keys:
@@ -212,7 +214,7 @@ class Engine:
             if slot is None:
                 if clock["free_count"] == 0:
                     raise ValueError(
-                        f"partition {self.partition}: the changelog holds more users than "
+                        f"partition {self.partition}: the changelog holds more users than twice "
                         f"users_max={self.config.users_max}"
                     )
                 clock["free_count"] -= 1
@@ -242,8 +244,12 @@ class Engine:
     def finish_restore(self, clock: Records) -> None:
         """Take over the clocks and rebuild what is derived: order of activity, time index.
 
-        Raises ValueError where a user is ahead of the clocks.
+        Raises ValueError where a user is ahead of the clocks, or there are more than `users_max`.
         """
+        if self.users_count > self.config.users_max:
+            raise ValueError(f"{self.users_count} users, users_max={self.config.users_max}")
+        if len(self.state.users) > self.config.users_max:
+            self._shrink()
         state = self.state
         last = int(state.users["seq_last"][state.users["epoch"] != 0].max(initial=0))
         if last > clock["seq"]:
@@ -299,17 +305,20 @@ class Engine:
             raise RuntimeError(f"partition {self.partition}: slot {slot} has no user")
         return key
 
-    def _make_room(self, users_new: int) -> None:
-        slots_count = len(self.state.users)
-        free = int(self.state.clock["free_count"][0])
-        if free >= users_new or slots_count == self.config.users_max:
-            return
-        slots_new = slots_count
-        while slots_new - slots_count + free < users_new and slots_new < self.config.users_max:
-            slots_new = min(2 * slots_new, self.config.users_max)
-        self.state = grown(self.state, slots_new)
-        self._keys += [None] * (slots_new - slots_count)
-        self._locals_of = np.full(slots_new, -1, np.int32)
+    def _make_room(self, users_new: int, users_max: int) -> None:
+        state = with_room(self.state, users_new, self.config.users_max, users_max)
+        if state is not self.state:
+            self._keys += [None] * (len(state.users) - len(self._keys))
+            self._locals_of = np.full(len(state.users), -1, np.int32)
+            self.state = state
+
+    def _shrink(self) -> None:
+        """Give up the slots that a restore had beyond `users_max`."""
+        self.state, used = packed(self.state, self.config.users_max)
+        keys = [self._key(slot) for slot in used.tolist()]
+        self._slots = {key: slot for slot, key in enumerate(keys)}
+        self._keys = keys + [None] * (self.config.users_max - len(keys))
+        self._locals_of = np.full(self.config.users_max, -1, np.int32)
 
     def _collect(self, batch: Batch, first: int) -> Applied:
         """Copy a call's results out of the work buffers and do its ops."""

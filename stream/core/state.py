@@ -87,6 +87,35 @@ def grown(state: State, slots_count: int) -> State:
     return bigger
 
 
+def with_room(state: State, users_new: int, cap: int, slots_max: int) -> State:
+    """Give the state itself or one with slots for so many new users, as far as slots_max allows.
+
+    Up to `cap` slots double; beyond it, which only a restore may go, an eighth of it is added.
+    """
+    slots_count = len(state.users)
+    missing = users_new - int(state.clock["free_count"][0])
+    if missing <= 0 or slots_count >= slots_max:
+        return state
+    slots_new = slots_count
+    while slots_new < min(slots_count + missing, slots_max):
+        slots_new = min(2 * slots_new, cap) if slots_new < cap else slots_new + cap // 8 + 1
+    return grown(state, min(slots_new, slots_max))
+
+
+def packed(state: State, slots_count: int) -> tuple[State, npt.NDArray[np.int64]]:
+    """Copy the users into fewer slots, from slot 0 on; also gives the slots that they had.
+
+    What is derived (the list of activity, the time index) is to be made anew; no (h, c) is kept.
+    """
+    used = np.flatnonzero(state.users["epoch"])
+    smaller = new_state(slots_count, state.ring.shape[1], len(state.pool_owner))
+    for name in ("users", "ring", "dirty"):
+        getattr(smaller, name)[: len(used)] = getattr(state, name)[used]
+    smaller.clock[:] = state.clock
+    smaller.clock["free_count"] = slots_count - len(used)
+    return smaller, used
+
+
 @compiled
 def unlink(state: State, slot: int) -> None:
     """Take a slot out of the list of activity."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.core.config import EngineConfig
-from stream.wire.state import clock_of, restore
+from stream.wire.state import clock_of, decode_header, restore
 from tests.oracle.records import Event
 from tests.oracle.runs import EngineRun
 from tests.oracle.script import Script
@@ -130,6 +130,64 @@ def test_who_was_forgotten_leaves_no_trace_for_who_gets_the_slot_by_a_restore() 
     run.feed([s.click(user, T + 3) for user in ("d", "kept", "c")])
     assert [row["user_seq"] for row in run.rows] == [1, 3, 2]
     assert run.engine._slots.keys() == {b"kept", b"c", b"d"}
+
+
+def test_who_is_behind_at_the_cap_has_a_user_too_many_for_a_while() -> None:
+    """Who went and came again has no tombstone in a compacted changelog any more."""
+    config = replace(CONFIGS[0], users_max=2)
+    s = Script()
+    for at, user in enumerate(("a", "b", "c", "a")):  # c takes the place of a, a that of b
+        s.click(user, T + at)
+    run, behind = EngineRun(config), EngineRun(config)
+    restore(behind.engine, run.feed(s.events[:2]).commit())
+    second = run.feed(s.events[2:3]).commit()
+    third = run.feed(s.events[3:]).commit()
+    assert second[0] == (b"a", None)
+    restore(behind.engine, second[1:2])  # the row of c
+    assert behind.engine.users_count == 3
+    with pytest.raises(ValueError, match="3 users, users_max=2"):
+        behind.engine.finish_restore(clock_of(decode_header(third[-1][1] or b"")))
+    header = restore(behind.engine, third)
+    assert header is not None
+    behind.engine.finish_restore(clock_of(header))
+    assert behind.engine._slots.keys() == {b"a", b"c"}
+    behind.log = list(run.log)
+    assert behind.feed([s.click("d", T + 9)]).commit()[0] == (b"c", None)
+
+
+@given(streams(events_max=60), st.data())
+def test_who_is_behind_reads_on_in_a_compacted_changelog(
+    stream: tuple[EngineConfig, list[Event]], data: st.DataObject
+) -> None:
+    """Who has left and come again has no tombstone there: for a while there are too many users."""
+    config, events = stream
+    config = replace(config, users_max=3)
+    run, behind = EngineRun(config), EngineRun(config)
+    before = 2 * len(events) // 3
+    edges = [0, *data.draw(cuts(before)), before]
+    passed = data.draw(st.integers(0, len(edges) - 1))
+    read = 0
+    for index, (first, last) in enumerate(pairwise(edges)):
+        run.feed(events[first:last]).commit()
+        if index < passed:
+            read = len(run.log)
+    restore(behind.engine, run.log[:read])
+    last_of = {key: at for at, (key, _) in enumerate(run.log)}
+    rest = [record for at, record in enumerate(run.log) if at >= read and last_of[record[0]] == at]
+    header = None
+    for at in range(0, len(rest), 2):
+        header = restore(behind.engine, rest[at : at + 2]) or header
+    if header is None:
+        return
+    behind.engine.finish_restore(clock_of(header))
+    assert len(behind.engine.state.users) <= 3
+    run.rows, run.alerts = [], []
+    behind.log = list(run.log)
+    for going_on in (run, behind):
+        going_on.feed(events[before:]).commit()
+    assert behind.rows == run.rows
+    assert behind.alerts == run.alerts
+    assert behind.compacted() == run.compacted()
 
 
 @given(streams(events_max=60), st.data(), st.randoms(use_true_random=False))

@@ -75,18 +75,13 @@ class Owed(Future[Any]):
 class Tasks(Executor):
     """One thread's tasks, in order.
 
-    `begun` is told before each; `waited_for` when somebody waits so long for one: it may raise
-    TimeoutError, the thread is too slow.
+    `waited_for` is told when somebody waits so long for one: it may raise TimeoutError, the thread
+    is too slow.
     """
 
-    def __init__(
-        self,
-        begun: Callable[[], None] = lambda: None,
-        waited_for: Callable[[float | None], None] = lambda _: None,
-    ) -> None:
+    def __init__(self, waited_for: Callable[[float | None], None] = lambda _: None) -> None:
         self.queue: deque[tuple[Owed, Callable[[], Any]]] = deque()
         self.running = False
-        self._begun = begun
         self.waited_for = waited_for
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Owed:
@@ -101,7 +96,6 @@ class Tasks(Executor):
         owed, task = self.queue.popleft()
         self.running = True
         try:
-            self._begun()
             owed.settle(task(), None)
         except Exception as error:  # noqa: BLE001 it is the waiter's
             owed.settle(None, error)

@@ -24,7 +24,7 @@ from stream.flow.restore import Engines
 from stream.flow.runtime import Runtime
 from stream.flow.stops import StuckError, WorkerStopError
 from stream.flow.worker import Worker
-from stream.wire.decode import Decoder
+from stream.wire.decode import Decoded, Decoder
 from stream.wire.predictions import PredictionEncoder
 from stream.wire.records import RecordColumns, columns_of
 from stream.wire.topics import ALERTS, DEAD_LETTERS, ERASURES, PREDICTIONS, RECEIPTS, STATE
@@ -104,6 +104,18 @@ def columns(entries: list[Entry]) -> RecordColumns:
         [entry.key for entry in entries],
         [entry.value for entry in entries],
     )
+
+
+class SimDecoder(Decoder):
+    """The real one; says when it begins, on whichever thread."""
+
+    def __init__(self, partitions: int, point: Point) -> None:
+        super().__init__(partitions)
+        self._point = point
+
+    def decode(self, *args: Any) -> Decoded:
+        self._point("decode")
+        return super().decode(*args)
 
 
 class SimScorer(IntScorer):
@@ -192,7 +204,7 @@ class Process:
         clock = broker.clock
         self.scorer_is_stuck = False
         self.sends_held = False
-        self.decoding = Tasks(begun=lambda: point("decode"))
+        self.decoding = Tasks()
         self.scoring = Tasks(waited_for=self._wait_for_scorer)
         self.committing = Tasks()
         self.threads = (
@@ -230,7 +242,7 @@ class Process:
             inputs=list(TOPICS),
             engines=self.engines,
             models=self.models,
-            decoder=Decoder(setup.partitions),
+            decoder=SimDecoder(setup.partitions, point),
             account=Account(GroupTransaction(transaction, app), self.direct, STATE, runtime),
             fetching=self,
             quarantine=Quarantine(
