@@ -4,7 +4,8 @@ Open loop: the producer keeps to its plan whatever the worker does, and each rec
 the time at which the plan had it, so a stall delays all that was due in it (no coordinated
 omission; Tene, "How not to measure latency"). The end is the wall clock at which a consumer has the
 committed prediction in hand. Timestamps are whole ms. Printed per guarantee and rate: ms of the
-median and higher, over what came after the first seconds; the audit must balance.
+median and higher, over what came after the first seconds; the audit must balance. With `--during`
+something happens to the worker in the middle, and what was due from then on counts.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from tests.bench import machine
 from tests.bench.case import Case
 from tests.bench.contenders import forecart
 from tests.bench.feed import cut
+from tests.bench.incidents import INCIDENTS
 from tests.bench.load import Load
 from tests.bench.one import delete_topics, make_inputs
 from tests.bench.run import own_broker
@@ -53,11 +55,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=20.0, help="of load, for each")
     parser.add_argument("--guarantees", default="exactly_once,at_least_once")
     parser.add_argument("--profile", choices=("step", "full"), default="full")
+    parser.add_argument("--during", choices=tuple(INCIDENTS), default="nothing", help="what?")
     options = parser.parse_args(arguments)
     about = machine.card()
     print(
         f"{about['processor']}, {about['cores']} cores, commit {about['commit']};"
-        f" profile {options.profile}; synthetic load; ms"
+        f" profile {options.profile}, during: {options.during}; synthetic load; ms"
     )
     print(f"{'':28}{'p50':>8}{'p90':>8}{'p99':>8}{'p99.9':>8}{'most':>8}{'rows':>10}  audit")
     wrong = 0
@@ -69,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
                     case, prefix=f"late-{time.time_ns()}-", events=int(rate * options.seconds),
                     rate=rate, guarantee=guarantee,
                 )  # fmt: skip
-                latency_ms, balanced = measure(mine)
+                latency_ms, balanced = measure(mine, options.during)
                 ms = "".join(f"{value:8.0f}" for value in np.percentile(latency_ms, PERCENTILES))
                 print(
                     f"{guarantee:14} {rate:9,.0f}/s  {ms}{len(latency_ms):10,}"
@@ -80,17 +83,26 @@ def main(arguments: list[str] | None = None) -> int:
     return int(wrong > 0)
 
 
-def measure(case: Case) -> tuple[npt.NDArray[np.float64], bool]:
+def measure(case: Case, during: str) -> tuple[npt.NDArray[np.float64], bool]:
     """Run a worker under the load; returns (n,) ms and whether the audit balances."""
+    happens_ms: list[float] = []
+
+    def happen() -> None:
+        happens_ms.append(time.time() * 1000)
+        INCIDENTS[during](case, made)
+
     load = Load(case.card, case.events, int(time.time() * 1000))
     pieces = [piece for block in load.blocks() for piece in cut(block, round(case.rate * TICK_S))]
     make_inputs(case)
     made = forecart.setup(case)
     seen, stop = Seen([], []), threading.Event()
     reading = threading.Thread(target=read, args=(case, seen, stop))
+    incident = threading.Timer(case.events / case.rate / 2, happen)
     try:
         reading.start()
+        incident.start()
         begin_ms, sent = send(case, pieces)
+        incident.join()
         until = time.monotonic() + TAIL_S
         while len(seen.values) < 0.98 * sent and time.monotonic() < until:
             time.sleep(0.1)
@@ -98,7 +110,8 @@ def measure(case: Case) -> tuple[npt.NDArray[np.float64], bool]:
         stop.set()
         reading.join()
         audit = forecart.audit(made, SETTLE_AUDIT_S)
-        return latencies(case, seen, begin_ms + SETTLE_S * 1000), audit.returncode == 0
+        from_ms = begin_ms + SETTLE_S * 1000 if during == "nothing" else happens_ms[0]
+        return latencies(case, seen, from_ms), audit.returncode == 0
     finally:
         stop.set()
         forecart.teardown(case, made)

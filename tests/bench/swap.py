@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure and print."""
     options = _options(arguments)
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    second = Path(options.second) if options.second else _bench_bundle(options.items)
+    second = Path(options.second) if options.second else second_bundle(options.items)
     with own_broker() as bootstrap:
         case = Case(
             contender="forecart",
@@ -209,7 +209,7 @@ def _commits(
     return float(rate), int(np.diff(walls[inside]).max() * 1000)
 
 
-def _bench_bundle(items: int) -> Path:
+def second_bundle(items: int) -> Path:
     """Make a bundle of random weights, once."""
     from export.bundles.bench_bundle import bench_bundle  # noqa: PLC0415 needs onnx
 

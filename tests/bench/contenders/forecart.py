@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -36,6 +36,7 @@ class Made:
     environ: dict[str, str]
     worker: psutil.Popen
     log: Path
+    others: list[psutil.Popen] = field(default_factory=list)  # further workers
 
 
 def setup(case: Case) -> Made:
@@ -59,14 +60,7 @@ def setup(case: Case) -> Made:
     environ |= {f"FORECART_{name.upper()}": str(value) for name, value in values.items()}
     log = Path("build/bench") / f"{case.prefix}worker.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as sink:
-        worker = psutil.Popen(
-            [*FORECART, "worker"],
-            env=environ,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-        )
-    made = Made(settings, environ, worker, log)
+    made = Made(settings, environ, started(environ, log), log)
     if case.mode == "live":
         until = time.monotonic() + READY_S
         while not is_ready(settings.web_port):
@@ -76,6 +70,14 @@ def setup(case: Case) -> Made:
                 raise TimeoutError(f"the worker is not ready after {READY_S:g} s: see {log}")
             time.sleep(0.1)
     return made
+
+
+def started(environ: dict[str, str], log: Path) -> psutil.Popen:
+    """Start a worker."""
+    with log.open("wb") as sink:
+        return psutil.Popen(
+            [*FORECART, "worker"], env=environ, stdout=sink, stderr=subprocess.STDOUT
+        )
 
 
 def run(case: Case, made: Made) -> Result:
@@ -103,8 +105,9 @@ def run(case: Case, made: Made) -> Result:
 
 
 def teardown(_case: Case, made: Made) -> None:
-    """Stop the worker."""
-    end(made.worker)
+    """Stop the worker, and those that joined it."""
+    for worker in (*made.others, made.worker):
+        end(worker)
     shutil.rmtree(made.settings.state_dir, ignore_errors=True)
 
 
