@@ -284,6 +284,7 @@ class Process:
 
     def hang(self) -> None:
         """Let the worker's thread hang until the watchdog sees it, if it does."""
+        self.hangs = True
         self._clock.advance(self._setup.limits.batch_deadline_s + 0.1)
         why = self.worker.stuck()
         if why is not None:

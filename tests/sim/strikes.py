@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from stream.flow.stops import StuckError
 from tests.sim.clock import Crash, Stuck
 
 if TYPE_CHECKING:
@@ -55,10 +54,6 @@ def strike(
             clock.advance(world.shape.setup.limits.batch_deadline_s * 0.9)
         case "stuck_scorer":
             process.scorer_is_stuck = True
-            if not process.scoring.running:  # it is the worker's own thread: the watchdog's case
-                process.hangs = True
-                clock.advance(world.shape.setup.limits.batch_deadline_s)
-                process.fail(StuckError("an engine step takes too long"))
             raise Stuck
         case "broken_scorer":
             raise ScorerBrokenError("drawn")
