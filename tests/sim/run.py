@@ -149,7 +149,8 @@ def main() -> int:
                 owners.setdefault(seed, other.stem.partition("-")[2])
     missing = [seed for seed in wanted if seed not in results]
     print(f"{len(wanted) - len(missing)} seeds are known, {len(missing)} to be played", flush=True)
-    with path.open("ab") as file, multiprocessing.Pool(given.processes, _prepare) as pool:
+    spawn = multiprocessing.get_context("spawn")  # a fork takes over locks that threads hold
+    with path.open("ab") as file, spawn.Pool(given.processes, _prepare) as pool:
         for line in pool.imap_unordered(one, missing, chunksize=SHARE):
             file.write(msgspec.json.encode(line) + b"\n")
             file.flush()
