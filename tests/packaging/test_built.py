@@ -125,9 +125,9 @@ def test_the_version_and_the_pythons_are_those_of_pyproject(built, environment):
     metadata = email.message_from_bytes(wheel.read(path))
     assert metadata["Version"] == PROJECT["version"]
     low, high = metadata["Requires-Python"].replace(" ", "").split(",")[::-1]
-    assert {low, high} == {">=3.11", "<3.13"}
+    assert {low, high} == {">=3.11", "<3.14"}
     told = [each.rpartition(" ")[2] for each in metadata.get_all("Classifier")]
-    assert told == ["3.11", "3.12"]
+    assert told == ["3.11", "3.12", "3.13"]
     done = run(environment, "forecart", "--version")
     assert done.stdout == f"forecart, version {PROJECT['version']}\n"
 
