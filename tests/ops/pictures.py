@@ -31,7 +31,7 @@ BYTES_MAX: Final = 200_000
 RATE: Final = 400.0  # events/s: little, so that two cores are enough for all of it
 WIDTH_PX: Final = 1446
 TOKEN: Final = "a-token-for-the-picture"  # noqa: S105
-COLORS: Final = 96  # in a picture: enough for lines and text
+COLORS: Final = 200  # in a picture: each line keeps its own
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,13 @@ def photograph(page: Path, height: int, picture: Path) -> None:
         capture_output=True,
         timeout=120,
     )  # fmt: skip
-    Image.open(picture).convert("RGB").quantize(COLORS).save(picture, optimize=True)
+    shrink(picture)
+
+
+def shrink(picture: Path) -> None:
+    """Keep few colours; the octree spares those of thin lines, which the median merges."""
+    few = Image.open(picture).convert("RGB").quantize(COLORS, method=Image.Quantize.FASTOCTREE)
+    few.save(picture, optimize=True)
 
 
 def photograph_live(live: Live, folder: Path, picture: Path) -> None:
@@ -67,7 +73,7 @@ def photograph_live(live: Live, folder: Path, picture: Path) -> None:
         page.js(f"document.querySelector('#who').append(' | {said}')")
         page.screen(WIDTH_PX, page.js("document.documentElement.scrollHeight"))
         page.photograph(picture)
-    Image.open(picture).convert("RGB").quantize(COLORS).save(picture, optimize=True)
+    shrink(picture)
 
 
 def shadow(live: Live, folder: Path) -> None:
