@@ -178,5 +178,6 @@ def _holds_records(records: Any, decoder: Any, read_committed: bool) -> bool:
 def _is_abort(records: Any, decoder: Any) -> bool:
     try:
         return bool(records._contains_abort_marker(decoder))
-    except (TypeError, ValueError, struct.error) as error:  # aiokafka trusts the marker's key
+    # aiokafka trusts the marker's key, and its length: beyond 2**63 less some, no bytes are made.
+    except (TypeError, ValueError, struct.error, OverflowError, MemoryError) as error:
         raise CorruptRecordException(f"a control batch without a marker: {error}") from error

@@ -101,7 +101,7 @@ class States:
                 judged.failures.append((at, f"restore raised {type(error).__name__}: {error}"))
                 continue
             try:
-                judged.features[at] = self._use(engine, header)
+                judged.features[at] = self._use(engine, header, records)
             except Exception as error:  # noqa: BLE001 a state that was taken must work
                 judged.failures.append((at, f"in use: {type(error).__name__}: {error}"))
             judged.accepted += 1
@@ -111,7 +111,7 @@ class States:
         """Trace the parts that are not compiled."""
         return self._tracer.of(lambda: restored(list(unpack(value))))
 
-    def _use(self, engine: Engine, header: Header | None) -> Hashable:
+    def _use(self, engine: Engine, header: Header | None, records: Records) -> Hashable:
         """Let time pass and events come to the users that are there, and to one who is not."""
         scorer = IntScorer()
         scorer.open(NUMBER, CONFIG.hidden_users_max)
@@ -135,7 +135,9 @@ class States:
             ):
                 msgspec.json.decode(value)
         engine.open_alerts()
-        restored(changelog(engine, PARTITIONS, {} if header is None else header.offset_next, {}))
+        offset_next = {} if header is None else header.offset_next
+        # With those before: a user whose events were all duplicates, say, is not written again.
+        restored([*records, *changelog(engine, PARTITIONS, offset_next, {})])
         return min(engine.users_count, 4), min(alerts, 3), min(predicted, 9)
 
 
