@@ -13,7 +13,7 @@ BROKER := kafka and not model and not operations and not long
 MODEL := model and not operations and not long
 OPERATIONS := operations and not long
 
-.PHONY: help setup demo test lint bench bench-check parity sim kill faults fuzz soak clean test-python stage-units stage-broker stage-model stage-operations test-ops pictures format
+.PHONY: help setup demo test lint bench bench-gpu bench-check parity sim kill faults fuzz soak clean test-python stage-units stage-broker stage-model stage-operations test-ops pictures format
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -60,6 +60,9 @@ pictures: .venv/.forecart-full ## Draw the dashboards from a real worker: docs/p
 
 bench: .venv/.forecart-full ## Measure, with the floor in the same run (ONLY=step: one of them)
 	@exec $(BIN)/python -m tests.bench.run $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+bench-gpu: .venv/.forecart-full ## A worker's parts in memory, no Kafka: CUDA where it is found, and the CPU beside it
+	@exec $(BIN)/python -m tests.bench.memory $(ARGS)
 
 bench-check: .venv/.forecart-full ## Each rival takes a small load and every event gets its record
 	@exec $(BIN)/pytest -q -m long tests/bench $(ARGS)

@@ -16,6 +16,7 @@ class Card:
     """The load, and the sizes of what is written about it."""
 
     shares: tuple[float, float, float] = (0.8, 0.1, 0.1)  # of clicks, searches, purchases
+    event_bytes: int = EVENT_BYTES
     partitions: int = 4
     users: int = 50_000
     users_exponent: float = 0.8  # Zipf: the first user makes 2 % of all events

@@ -20,6 +20,9 @@ from tests.bench.load import murmur2, zipf
 FILL_USERS: Final = 8_192  # filled at once
 SCORES: Final = 13  # next event 3, purchase 1, hazard 8, churn 1
 START_MS: Final = 1_767_225_600_000
+DRAWS_PER_USER: Final = 10
+DRAWS_MAX: Final = 8_000_000
+DRAWS_PART: Final = 500_000
 
 
 @compiled
@@ -55,10 +58,25 @@ def _push(
         new[slot] = min(np.int64(new[slot]) + 1, 255)
 
 
+@compiled
+def _keep(slots: Records, hidden_row: Records, pool_owner: Records, clock: Records) -> None:
+    """Give those who have no row of the pool the next one, as the engine does."""
+    for slot in slots:
+        if hidden_row[slot] >= 0:
+            continue
+        row = clock[0].pool_next
+        clock[0].pool_next = (row + 1) % len(pool_owner)
+        owner = pool_owner[row]
+        if owner >= 0:
+            hidden_row[owner] = -1
+        pool_owner[row] = slot
+        hidden_row[slot] = row
+
+
 class FullUsers:
     """`users` users with full rings over the card's partitions, in one engine each."""
 
-    def __init__(self, card: Card, users: int) -> None:
+    def __init__(self, card: Card, users: int, *, exclude_recent: bool = True) -> None:
         self.card = card
         self.users_count = users
         self._rng = np.random.default_rng([card.seed, users])
@@ -71,7 +89,10 @@ class FullUsers:
         self._slot = np.empty(users, np.int32)
         self._seq = users + 1
         self._time_ms = START_MS
-        self.engines = [new_engine(card, users, number) for number in range(card.partitions)]
+        self.engines = [
+            new_engine(card, users, number, exclude_recent=exclude_recent)
+            for number in range(card.partitions)
+        ]
         self.new: list[npt.NDArray[np.uint8]] = []
         for number, engine in enumerate(self.engines):
             mine = np.flatnonzero(self._partition == number)
@@ -86,7 +107,7 @@ class FullUsers:
         clock = np.zeros(1, CLOCK)
         clock["seq"] = self._seq
         clock["watermark_ms"] = clock["shop_ms"] = self._time_ms
-        clock["bucket"] = self._time_ms // 600_000
+        clock["bucket"] = self._time_ms // self.engines[0].config.bucket_ms
         return clock[0]  # type: ignore[no-any-return]
 
     def touch(self, events: int, span_ms: int) -> None:
@@ -107,6 +128,22 @@ class FullUsers:
             )  # fmt: skip
             self._seq += len(rows)
             state.clock["seq"] = self._seq
+
+    def carry_on(self, ranks: npt.NDArray[np.int64]) -> None:
+        """Let (h, c) be kept of those in whose hands a long run would have left the pools.
+
+        ranks: (U,) user by rank. The pools' contents are not touched: to a cost they are the same.
+        """
+        left = min(DRAWS_PER_USER * self.users_count, DRAWS_MAX)
+        while left > 0:
+            count = min(left, DRAWS_PART)
+            users = ranks[zipf(self._rng, self.users_count, self.card.users_exponent, count)]
+            partition = self._partition[users]
+            for number, engine in enumerate(self.engines):
+                state = engine.state
+                slots = self._slot[users[partition == number]]
+                _keep(slots, state.hidden_row, state.pool_owner, state.clock)
+            left -= count
 
     def _steps(self, time_ms: npt.NDArray[np.int64]) -> Records:
         card, rng, count = self.card, self._rng, len(time_ms)
@@ -164,9 +201,12 @@ class FullUsers:
         return slots
 
 
-def new_engine(card: Card, users: int, partition: int) -> Engine:
+def new_engine(card: Card, users: int, partition: int, *, exclude_recent: bool = True) -> Engine:
     """Make an empty engine that may take all of the users."""
     config = EngineConfig(
-        window_steps=card.window_steps, refresh_steps=card.refresh_steps, users_max=users
+        window_steps=card.window_steps,
+        refresh_steps=card.refresh_steps,
+        users_max=users,
+        exclude_recent=exclude_recent,
     )
     return Engine(config, partition)

@@ -1,4 +1,4 @@
-"""The load: JSON events of 200 bytes, made by whole columns, dealt to topic partitions.
+"""The load: JSON events of one size, made by whole columns, dealt to topic partitions.
 
 Rules of the room: the same card, count and end time give the same bytes; all is synthetic. Items
 are named as export/bench_bundle.py names them. Everything is built before the clock runs: templates
@@ -15,7 +15,7 @@ from confluent_kafka import Producer
 
 from stream.connection import IDEMPOTENT
 from stream.core.layout import TOPICS
-from tests.bench.card import EVENT_BYTES, Card
+from tests.bench.card import Card
 
 Bytes = npt.NDArray[np.uint8]
 Message = dict[str, Any]  # what confluent's produce_batch takes
@@ -76,7 +76,7 @@ class Load:
         self._keys = [bytes(row) for row in users]
         self._partition = murmur2(users) % card.partitions
         # Which user has which rank is drawn, so that partitions get their share of the heavy ones.
-        self._ranks = np.random.default_rng([card.seed, 0]).permutation(card.users)
+        self.ranks = np.random.default_rng([card.seed, 0]).permutation(card.users)
 
     def blocks(self) -> Iterator[Block]:
         """Make the load, BLOCK_EVENTS at a time."""
@@ -88,7 +88,7 @@ class Load:
         rng = np.random.default_rng([card.seed, 1, first])
         share = np.cumsum(card.shares)
         topic = np.searchsorted(share / share[-1], rng.random(count), side="right")
-        user = self._ranks[zipf(rng, card.users, card.users_exponent, count)]
+        user = self.ranks[zipf(rng, card.users, card.users_exponent, count)]
         item = zipf(rng, card.items, card.items_exponent, count)
         order = np.arange(first, first + count)
         time_ms = self.end_ms - card.span_ms + order * card.span_ms // max(1, self.events)
@@ -109,16 +109,17 @@ class Load:
                 _PRICE: _digits(item[rows] % 100, 2),
                 _OTHER: _digits(order[rows] % 10_000_000, 7),
             }
-            self._deal(block, code, user[rows], _fill(code, fields))
+            self._deal(block, code, user[rows], _fill(code, fields, card.event_bytes))
         return block
 
     def _deal(self, block: Block, code: int, users: npt.NDArray[np.int64], rows: Bytes) -> None:
         raw = rows.tobytes()
+        size = self.card.event_bytes
         partition = self._partition[users]
         for number in range(self.card.partitions):
             mine = np.flatnonzero(partition == number).tolist()
             block[code, number] = [
-                {"key": self._keys[user], "value": raw[row * EVENT_BYTES : (row + 1) * EVENT_BYTES]}
+                {"key": self._keys[user], "value": raw[row * size : (row + 1) * size]}
                 for row, user in zip(mine, users[mine].tolist(), strict=True)
             ]
 
@@ -135,19 +136,19 @@ def _without_repeats(
     return rows[source]
 
 
-def _template(code: int) -> Bytes:
+def _template(code: int, size: int) -> Bytes:
     name, body = BODIES[code]
     text = _HEAD % name + body + ',"source":"'
-    text += "b" * (EVENT_BYTES - len(text) - 2) + '"}'
+    text += "b" * (size - len(text) - 2) + '"}'
     template = np.frombuffer(text.encode(), np.uint8)
-    if len(template) != EVENT_BYTES:
+    if len(template) != size:
         raise AssertionError(f"template of {name}: {len(template)} bytes")
     return template
 
 
-def _fill(code: int, fields: dict[str, Bytes]) -> Bytes:
-    template = _template(code)
-    rows = np.broadcast_to(template, (len(fields[_ID]), EVENT_BYTES)).copy()
+def _fill(code: int, fields: dict[str, Bytes], size: int) -> Bytes:
+    template = _template(code, size)
+    rows = np.broadcast_to(template, (len(fields[_ID]), size)).copy()
     for mark, digits in fields.items():
         columns = np.flatnonzero(template == ord(mark))
         for copy in range(0, len(columns), WIDTHS[mark]):

@@ -6,20 +6,27 @@ the floor of the same run (the same file and round), so that slow hours of a mac
 
 import argparse
 import json
-import re
 import statistics
 import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.bench.present import (
+    OTHERS_COLOR,
+    OURS_COLOR,
+    empty_figure,
+    keep_figure,
+    markdown,
+    spread,
+    write_between,
+)
 from tests.bench.run import CONTENDERS, FLOORS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/performance.md"
 CHART = ROOT / "docs/pictures/rivals.svg"
 OURS = "step"
-TABLE = re.compile(r"(<!-- rivals -->\n).*?(<!-- /rivals -->)", re.DOTALL)
 TITLES = {
     "floor": ("floor: no work", ""),
     "step": ("**Forecart**, profile `step`", ""),
@@ -69,11 +76,11 @@ def rows(reports: list[dict[str, Any]]) -> list[Row]:
 
 def table(found: list[Row]) -> str:
     """Write the table in Markdown: medians, lowest and highest in brackets."""
-    heads = (
+    heads = [
         "contender", "events/s", "of the floor", "Forecart is ahead by", "target",
         "µs CPU an event", "runs",
-    )  # fmt: skip
-    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    ]  # fmt: skip
+    lines = []
     for row in found:
         title, target = TITLES[row.name]
         own = row.name in {"floor", OURS}
@@ -86,32 +93,18 @@ def table(found: list[Row]) -> str:
             f"{row.cpu_us:,.1f}",
             str(len(row.rates)),
         ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def spread(numbers: list[float], form: str) -> str:
-    """Write median (lowest to highest)."""
-    middle, low, high = (
-        form.format(number) for number in (statistics.median(numbers), min(numbers), max(numbers))
-    )
-    return f"{middle} ({low} to {high})"
+        lines.append(cells)
+    return markdown(heads, lines)
 
 
 def draw(found: list[Row], path: Path) -> None:
     """Draw shares of the floor as bars on a logarithmic axis."""
-    import matplotlib as mpl  # noqa: PLC0415 - the export extra has it
-
-    mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "forecart"
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
     ordered = sorted(found, key=lambda row: statistics.median(row.shares))
-    figure, axes = plt.subplots(figsize=(8, 0.45 * len(ordered) + 1.2))
+    figure, axes = empty_figure(8, 0.45 * len(ordered) + 1.2)
     for place, row in enumerate(ordered):
         share = statistics.median(row.shares)
         reach = [[share - min(row.shares)], [max(row.shares) - share]]
-        color = "#1f6feb" if row.name == OURS else "#9aa4b2"
+        color = OURS_COLOR if row.name == OURS else OTHERS_COLOR
         axes.barh(place, share, xerr=reach, color=color, ecolor="#333333", capsize=3)
         text = f" {statistics.median(row.rates):,.0f}/s"
         axes.text(max(row.shares), place, text, va="center", fontsize=9)
@@ -120,9 +113,7 @@ def draw(found: list[Row], path: Path) -> None:
     axes.set_xscale("log")
     axes.set_xlim(right=4)
     axes.set_xlabel("share of the floor, logarithmic; line: lowest to highest")
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
+    keep_figure(figure, path)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -132,10 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     found = rows([json.loads(path.read_text()) for path in options.reports])
     text = table(found)
-    page = PAGE.read_text()
-    if not TABLE.search(page):
-        raise SystemExit(f"{PAGE}: no <!-- rivals --> to write between")
-    PAGE.write_text(TABLE.sub(lambda marks: marks[1] + text + marks[2], page))
+    write_between(PAGE, "rivals", text)
     draw(found, CHART)
     print(text)
     return 0

@@ -21,12 +21,10 @@ from rich.console import Console
 from rich.table import Table
 
 from stream.local.kafka import EmbeddedKafka
-from stream.model.manifest import FORMAT
 from tests.bench import machine
 from tests.bench.card import Card
 from tests.bench.case import Case, Result
-
-OUTPUT = Path("build/bench")
+from tests.bench.random_bundle import OUTPUT, random_bundle
 
 
 class Entry(NamedTuple):
@@ -107,25 +105,10 @@ def own_broker(given: str = "") -> Iterator[str]:
 
 
 def bundle_of(entry: Entry, given: str) -> str:
-    """Give the bundle's folder: random weights of the card's size, made once; or the given one."""
+    """Give the bundle's folder: the given one, or one of random weights."""
     if given or not entry.items:
         return given
-    from export.bundles.bench_bundle import bench_bundle  # noqa: PLC0415 needs onnx
-
-    card = Card()
-    folder = OUTPUT / f"bundle-{FORMAT}-{entry.items}-{card.hidden}-{card.refresh_steps}"
-    if not folder.exists():
-        work = folder.with_suffix(".new")
-        shutil.rmtree(work, ignore_errors=True)
-        bench_bundle(
-            work,
-            entry.items,
-            hidden=card.hidden,
-            layers=card.layers,
-            refresh_steps=card.refresh_steps,
-        )
-        work.rename(folder)
-    return str(folder.absolute())
+    return str(random_bundle(Card(), entry.items))
 
 
 def run_once(case: Case) -> Result:

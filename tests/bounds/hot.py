@@ -1,41 +1,29 @@
 """One user who makes all events, beside uniform users: `python -m tests.bounds.hot`.
 
-Rules of the room: decoding, applying, scoring, settling, encoding and the changelog, in one thread,
-by processor time; the parts of a worker without Kafka. With --bundle the shipped model scores, else
-the tests' integer scorer, which costs nothing a step.
+Rules of the room: the parts of a worker without Kafka (tests/bench/pipeline.py), by processor time.
+With --bundle the shipped model scores, else the tests' integer scorer, which costs nothing a step.
 """
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from stream.core.config import EngineConfig
 from stream.core.engine import Engine
-from stream.core.layout import TOPICS, Outcome
 from stream.core.plan import Scorer
-from stream.core.results import Batch
 from stream.model.bundle import load_bundle
 from stream.model.providers import open_graphs
 from stream.model.scorer import OnnxScorer
-from stream.wire.decode import Decoder
-from stream.wire.predictions import PredictionEncoder
 from stream.wire.records import columns_of
-from stream.wire.state import changelog
-from tests.oracle.int_scorer import ITEMS_COUNT, IntScorer
+from tests.bench.pipeline import Measured, Pipeline
+from tests.flow.fakes import serving
+from tests.oracle.int_scorer import IntScorer
 from tests.wire.samples import TIME_MS, changed, packed
 
 BATCH_EVENTS: Final = 4_096
 COMMIT_BATCHES: Final = 8
 KINDS: Final = ("uniform", "one user", "one user, late", "hot: half of it one user")
-
-
-class Cost(NamedTuple):
-    """us of processor time per event, and how they were spent."""
-
-    us_per_event: float
-    stages_us: dict[str, float]
 
 
 def users_of(kind: str, first: int, count: int) -> list[str]:
@@ -61,59 +49,19 @@ def batch_of(kind: str, first: int) -> tuple[list[bytes], list[bytes]]:
     return [user.encode() for user in users], values
 
 
-def measure(kind: str, events: int, scorer: Scorer) -> Cost:
-    """Put events through; the first two batches warm it up."""
+def measure(kind: str, events: int, scorer: Scorer) -> Measured:
+    """Put events through; two batches before them warm it up."""
     engine = Engine(EngineConfig(users_max=60_000, hidden_users_max=60_000), 0, BATCH_EVENTS)
-    decoder = Decoder(1)
-    items = [b"null", *(b'"i%d"' % number for number in range(max(ITEMS_COUNT, 5_000)))]
-    encoder = PredictionEncoder(list(TOPICS), items, "m", "cpu", ("P7D", "P7D"))
-    scorer.open(0, engine.config.hidden_users_max)
-    spent = dict.fromkeys(("decode", "apply", "score", "settle", "encode", "changelog"), 0.0)
-    done = 0
-    for number in range(2 + -(-events // BATCH_EVENTS)):
-        if number == 2:
-            spent = dict.fromkeys(spent, 0.0)
-            done = 0
-        keys, values = batch_of(kind, number * BATCH_EVENTS)
-        first = number * BATCH_EVENTS
+    pipeline = Pipeline([engine], serving(scorer), BATCH_EVENTS, COMMIT_BATCHES * BATCH_EVENTS)
+    for first in range(0, 2 * BATCH_EVENTS + events, BATCH_EVENTS):
+        keys, values = batch_of(kind, first)
         offsets = range(first, first + BATCH_EVENTS)
         columns = columns_of(offsets, [2 * TIME_MS] * BATCH_EVENTS, keys, values)
-        clock = _Clock(spent)
-        decoded = decoder.decode(0, 0, first, first + BATCH_EVENTS, columns)
-        clock.note("decode")
-        batch = Batch(decoded.events, decoded.steps, decoded.users)
-        at = 0
-        while at < BATCH_EVENTS:
-            applied = engine.apply(batch, at)
-            clock.note("apply")
-            scores = scorer.score(0, applied.plan)
-            clock.note("score")
-            settled = engine.settle(applied, scores)
-            clock.note("settle")
-            rows = settled.rows[settled.rows["outcome"] == Outcome.PREDICTED]
-            encoder.encode(0, rows, batch.users, settled.scores, settled.churn, TIME_MS)
-            clock.note("encode")
-            at = applied.rows_next
-        if number % COMMIT_BATCHES == 0:
-            changelog(engine, 1, {}, {})
-            clock.note("changelog")
-        done += BATCH_EVENTS
-    scorer.close(0)
-    stages = {name: seconds / done * 1e6 for name, seconds in spent.items()}
-    return Cost(sum(stages.values()), stages)
-
-
-class _Clock:
-    """Adds processor time to the stage that has just ended."""
-
-    def __init__(self, spent: dict[str, float]) -> None:
-        self._spent = spent
-        self._at = time.process_time()
-
-    def note(self, stage: str) -> None:
-        now = time.process_time()
-        self._spent[stage] += now - self._at
-        self._at = now
+        pipeline.feed(0, 0, columns)
+    pipeline.run(2 * BATCH_EVENTS)
+    measured = pipeline.run(events)
+    pipeline.close()
+    return measured
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -122,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--bundle", action="store_true", help="score with the shipped model")
     options = parser.parse_args(arguments)
-    costs: dict[str, Cost] = {}
+    costs: dict[str, Measured] = {}
     for kind in KINDS:
         scorer: Scorer = IntScorer()
         if options.bundle:

@@ -12,10 +12,10 @@ import pytest
 from stream.model.bundle import Bundle, load_bundle
 from stream.model.providers import open_graphs
 from stream.model.scorer import OnnxScorer
-from tests.bounds.hot import BATCH_EVENTS, Cost, measure
+from tests.bounds.hot import BATCH_EVENTS, measure
 
 ROUNDS = 3
-RATIO_MAX = 18.0  # measured: 6 to 8 (2 cores, other work on them)
+RATIO_MAX = 18.0  # measured: 6 to 12 (2 cores, other work on them)
 
 
 @pytest.fixture(scope="module")
@@ -43,16 +43,16 @@ def reference_us(bundle: Bundle) -> float:
     return best / rows * 1e6
 
 
-def chunks_us(bundle: Bundle) -> Cost:
+def chunks_us(bundle: Bundle) -> float:
     """Cost of an event from bytes to bytes."""
     costs = []
     for _ in range(ROUNDS):
         scorer = OnnxScorer(bundle, open_graphs(bundle, "cpu"), items_top=0)
-        costs.append(measure("uniform", 8 * BATCH_EVENTS, scorer))
+        costs.append(measure("uniform", 8 * BATCH_EVENTS, scorer).us_per_event)
     return min(costs)
 
 
 def test_an_event_costs_few_lstm_steps(bundle: Bundle) -> None:
     reference, cost = reference_us(bundle), chunks_us(bundle)
-    print(f"{cost.us_per_event:.2f} us an event, reference {reference:.2f} us")
-    assert cost.us_per_event < RATIO_MAX * reference, (cost, reference)
+    print(f"{cost:.2f} us an event, reference {reference:.2f} us")
+    assert cost < RATIO_MAX * reference, (cost, reference)
