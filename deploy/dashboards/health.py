@@ -28,21 +28,22 @@ def _busy(stages: str) -> str:
     return f"max(sum by (instance) ({rate}))"
 
 
-# Each works in a thread of its own, so that each may be busy all the time while the others are.
+# Each has a thread of its own, so that each may be busy all the time while the others are. Engine
+# and model partly take turns, and neither alone comes near 100 %: the engine's waiting is its own.
 _STAGES: Final = {
     "decoding": "decode",
-    "engine": "order|state|encode|produce",
-    "model": "inference",
+    "engine": "order|state|queue|encode|produce",
     "commit (Kafka)": "commit",
 }
 PARTS: Final = tuple(Query(_busy(stages), part) for part, stages in _STAGES.items())
+BARS: Final = (*PARTS[:2], Query(_busy("queue"), "of it for the model"), *PARTS[2:])
 BUSIEST: Final = Query(
     "topk(1, "
     + " or ".join(f'label_replace({q.expr}, "part", "{q.legend}", "", "")' for q in PARTS)
     + ")",
     "{{part}}",
 )
-NEARLY_ALL: Final[tuple[Step, ...]] = ((None, GREEN), (0.75, YELLOW), (0.9, RED))
+NEARLY_ALL: Final[tuple[Step, ...]] = ((None, GREEN), (0.7, YELLOW), (0.85, RED))
 
 HEALTHY: Final = Row(
     "Is it healthy?",
@@ -95,9 +96,9 @@ HEALTHY: Final = Row(
         ),
         Panel(
             "Busiest part",
-            "Of a worker's four parts, which work at the same time, the one that is busy for most"
+            "Of a worker's three parts, which work at the same time, the one that is busy for most"
             " of it: `forecart_stage_duration_seconds`. Red, near 100 %: it holds up the others."
-            " All four: dashboard Overview. What to do: runbook LatencyBurnsFast.",
+            " All three: dashboard Overview. What to do: runbook LatencyBurnsFast.",
             (BUSIEST,),
             kind="stat", unit="percentunit", width=3, height=TILE, decimals=0,
             text="value_and_name", steps=NEARLY_ALL, no_value="no worker",

@@ -3,7 +3,7 @@
 from typing import Final
 
 from deploy.dashboards.dashboard import Dashboard, Row
-from deploy.dashboards.health import HEALTHY, NEARLY_ALL, PARTS
+from deploy.dashboards.health import BARS, HEALTHY, NEARLY_ALL
 from deploy.dashboards.panel import GREEN, RED, WORKERS, Panel, Query, per_second, quantile
 
 BEHIND: Final = Row(
@@ -41,21 +41,22 @@ WHY: Final = Row(
     (
         Panel(
             "Busy now, of 100 % each",
-            "A worker's four parts work at the same time: each may be busy for up to 100 % of it,"
+            "A worker's three parts work at the same time: each may be busy for up to 100 % of it,"
             " and one that is, red, holds up the others. Stages of"
             " `forecart_stage_duration_seconds`, of the busiest worker: decode; order, state,"
-            " encode and produce (engine); inference (model); commit. All low and still slow: it"
-            " waits for the commit interval or for a topic. Runbook LatencyBurnsFast says what to"
-            " do for each.",
-            PARTS,
+            " queue, encode and produce (engine); commit. The bar below the engine's is `queue`:"
+            " where it is most of the engine's, the model is slow. All low and still slow: it waits"
+            " for the commit interval, for a topic, or for Kafka to deliver. Runbook"
+            " LatencyBurnsFast says what to do for each.",
+            BARS,
             kind="bargauge", unit="percentunit", width=6, maximum=1, decimals=0, steps=NEARLY_ALL,
             no_value="no worker",
         ),
         Panel(
             "Busy over time",
             "The same since when: `forecart_stage_duration_seconds`.",
-            PARTS,
-            unit="percentunit", width=6, maximum=1, decimals=0, steps=((None, GREEN), (0.9, RED)),
+            BARS,
+            unit="percentunit", width=6, maximum=1, decimals=0, steps=((None, GREEN), (0.85, RED)),
             no_value="no worker",
         ),
         Panel(

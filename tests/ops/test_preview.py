@@ -60,8 +60,8 @@ def test_a_panel_without_data_says_why(page, answers):
 
 @pytest.mark.parametrize(
     ("busy", "color", "width"),
-    [(0.0, "green", "0.0%"), (0.74, "green", "74.0%"), (0.75, "yellow", "75.0%"),
-     (0.9, "red", "90.0%"), (1.3, "red", "100.0%")],
+    [(0.0, "green", "0.0%"), (0.69, "green", "69.0%"), (0.7, "yellow", "70.0%"),
+     (0.85, "red", "85.0%"), (1.3, "red", "100.0%")],
 )  # fmt: skip
 def test_a_bar_is_as_long_as_its_part_is_busy(busy, color, width):
     (page,) = (page for page in PAGES if page["uid"] == "forecart-overview")
