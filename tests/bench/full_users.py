@@ -20,6 +20,7 @@ from tests.bench.load import murmur2, zipf
 FILL_USERS: Final = 8_192  # filled at once
 SCORES: Final = 13  # next event 3, purchase 1, hazard 8, churn 1
 START_MS: Final = 1_767_225_600_000
+HIDDEN_USERS_MAX: Final = EngineConfig().hidden_users_max
 DRAWS_PER_USER: Final = 10
 DRAWS_MAX: Final = 8_000_000
 DRAWS_PART: Final = 500_000
@@ -76,7 +77,10 @@ def _keep(slots: Records, hidden_row: Records, pool_owner: Records, clock: Recor
 class FullUsers:
     """`users` users with full rings over the card's partitions, in one engine each."""
 
-    def __init__(self, card: Card, users: int, *, exclude_recent: bool = True) -> None:
+    def __init__(
+        self, card: Card, users: int, *, hidden_users_max: int = HIDDEN_USERS_MAX,
+        exclude_recent: bool = True,
+    ) -> None:  # fmt: skip
         self.card = card
         self.users_count = users
         self._rng = np.random.default_rng([card.seed, users])
@@ -90,7 +94,13 @@ class FullUsers:
         self._seq = users + 1
         self._time_ms = START_MS
         self.engines = [
-            new_engine(card, users, number, exclude_recent=exclude_recent)
+            new_engine(
+                card,
+                users,
+                number,
+                hidden_users_max=hidden_users_max,
+                exclude_recent=exclude_recent,
+            )
             for number in range(card.partitions)
         ]
         self.new: list[npt.NDArray[np.uint8]] = []
@@ -134,16 +144,20 @@ class FullUsers:
 
         ranks: (U,) user by rank. The pools' contents are not touched: to a cost they are the same.
         """
+        self._keep_all(ranks[::-1])
         left = min(DRAWS_PER_USER * self.users_count, DRAWS_MAX)
         while left > 0:
             count = min(left, DRAWS_PART)
-            users = ranks[zipf(self._rng, self.users_count, self.card.users_exponent, count)]
-            partition = self._partition[users]
-            for number, engine in enumerate(self.engines):
-                state = engine.state
-                slots = self._slot[users[partition == number]]
-                _keep(slots, state.hidden_row, state.pool_owner, state.clock)
+            drawn = zipf(self._rng, self.users_count, self.card.users_exponent, count)
+            self._keep_all(ranks[drawn])
             left -= count
+
+    def _keep_all(self, users: npt.NDArray[np.int64]) -> None:
+        partition = self._partition[users]
+        for number, engine in enumerate(self.engines):
+            state = engine.state
+            slots = self._slot[users[partition == number]]
+            _keep(slots, state.hidden_row, state.pool_owner, state.clock)
 
     def _steps(self, time_ms: npt.NDArray[np.int64]) -> Records:
         card, rng, count = self.card, self._rng, len(time_ms)
@@ -201,12 +215,16 @@ class FullUsers:
         return slots
 
 
-def new_engine(card: Card, users: int, partition: int, *, exclude_recent: bool = True) -> Engine:
+def new_engine(
+    card: Card, users: int, partition: int, *, hidden_users_max: int = HIDDEN_USERS_MAX,
+    exclude_recent: bool = True,
+) -> Engine:  # fmt: skip
     """Make an empty engine that may take all of the users."""
     config = EngineConfig(
         window_steps=card.window_steps,
         refresh_steps=card.refresh_steps,
         users_max=users,
+        hidden_users_max=hidden_users_max,
         exclude_recent=exclude_recent,
     )
     return Engine(config, partition)

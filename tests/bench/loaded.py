@@ -12,7 +12,7 @@ from stream.settings import Settings
 from stream.shell.metrics import Metrics
 from stream.wire.records import columns_of
 from tests.bench.card import Card
-from tests.bench.full_users import START_MS, FullUsers
+from tests.bench.full_users import HIDDEN_USERS_MAX, START_MS, FullUsers
 from tests.bench.load import Load, Message
 from tests.bench.pipeline import Pipeline
 from tests.bench.random_bundle import random_bundle
@@ -31,6 +31,7 @@ class Setup:
     items: int = 2_000  # of the bundle
     items_top: int = 0  # 0: profile step; 10: profile full
     rows_max: int = 4_096  # of a batch
+    hidden_users_max: int = HIDDEN_USERS_MAX  # a partition's pool of (h, c)
     commit_events: int = 30_000  # half a second of them
 
 
@@ -44,7 +45,12 @@ def loaded(setup: Setup, events: int, provider: str = "cpu") -> Pipeline:
         window_steps=card.window_steps,
     )
     serving = Opener(settings, card.partitions, Metrics(card.partitions)).first(None)
-    users = FullUsers(card, card.users, exclude_recent=setup.items_top > 0)
+    users = FullUsers(
+        card,
+        card.users,
+        hidden_users_max=setup.hidden_users_max,
+        exclude_recent=setup.items_top > 0,
+    )
     load = Load(card, events + events // 4 + 8 * setup.rows_max, START_MS + card.span_ms)
     users.carry_on(load.ranks)
     pipeline = Pipeline(users.engines, serving, setup.rows_max, setup.commit_events)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from stream.core.config import EngineConfig
 from tests.bench import machine
 from tests.bench.card import Card
 from tests.bench.loaded import Setup, loaded
@@ -42,6 +41,10 @@ def _users(value: int) -> Setup:
     return Setup(card=Card(users=value))
 
 
+def _users_kept(value: int) -> Setup:
+    return Setup(card=Card(users=value), hidden_users_max=value)
+
+
 def _window(value: int) -> Setup:
     return Setup(card=Card(window_steps=value, refresh_steps=value // 2))
 
@@ -61,6 +64,10 @@ def _batch(value: int) -> Setup:
 AXES: Final = {
     "users": Axis(
         "users", (10_000, 50_000, 200_000, 500_000, 1_000_000, 2_000_000), 50_000, _users
+    ),
+    "users-kept": Axis(
+        "users, (h, c) of all of them kept", (10_000, 50_000, 200_000, 500_000, 1_000_000), 50_000,
+        _users_kept,
     ),
     "window": Axis("steps of a window, W = 2 L", (16, 32, 64, 128), 32, _window),
     "items": Axis(
@@ -85,8 +92,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     axis = AXES[options.axis]
     values = sorted({axis.card_value, *(options.values or axis.values)})
-    if options.axis == "users":
-        values = that_fit(values, _memory_bytes())
+    if options.axis in {"users", "users-kept"}:
+        values = that_fit(axis, values, _memory_bytes())
     report = {
         "axis": options.axis,
         "card_value": axis.card_value,
@@ -121,13 +128,14 @@ def measure(axis: Axis, values: list[int], events: int, rounds: int) -> list[dic
     return points
 
 
-def that_fit(values: list[int], memory_bytes: int) -> list[int]:
+def that_fit(axis: Axis, values: list[int], memory_bytes: int) -> list[int]:
     """Leave out the users that memory does not hold beside the smaller values; says so."""
     kept: list[int] = []
     needed_all = SPARE_BYTES
     for value in values:
-        pools = EngineConfig().hidden_users_max * Card().partitions
-        needed = needed_all + value * USER_BYTES + min(value, pools) * HIDDEN_BYTES
+        setup = axis.setup(value)
+        rows = min(value, setup.hidden_users_max * setup.card.partitions)
+        needed = needed_all + value * USER_BYTES + rows * HIDDEN_BYTES
         if needed <= memory_bytes:
             kept.append(value)
             needed_all = needed

@@ -44,7 +44,10 @@ def test_a_chart_is_drawn_the_same_twice(tmp_path: Path):
 
 
 def test_users_that_memory_does_not_hold_are_left_out(capsys: pytest.CaptureFixture[str]):
-    assert scale.that_fit([10_000, 50_000, 5_000_000], 8 << 30) == [10_000, 50_000]
+    assert scale.that_fit(scale.AXES["users"], [10_000, 50_000, 5_000_000], 8 << 30) == [
+        10_000,
+        50_000,
+    ]
     assert "5,000,000 users left out: 16.8 GB, 8.6 free" in capsys.readouterr().out
 
 
