@@ -22,6 +22,7 @@ class Case:
     profile: str = "step"
     guarantee: str = "exactly_once"
     bundle: str = ""
+    compression: str = "none"  # of the load, by its producer
     deadline_s: float = 300.0
     card: Card = field(default_factory=Card)
 

@@ -92,6 +92,7 @@ def draw(axis: str, points: dict[int, Point], path: Path) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xticks(values, [f"{value:,}" for value in values])
+    axes.yaxis.set_major_formatter(lambda cost, _place: f"{cost:g}")
     axes.minorticks_off()
     axes.set_xlabel(AXES[axis].title)
     axes.set_ylabel("µs of processor time an event")

@@ -20,7 +20,7 @@ def main(case: Case) -> None:
     blocks = list(Load(case.card, case.events, end_ms).blocks())
     size = round(case.rate * TICK_S) if case.rate else BLOCK_EVENTS
     pieces = [piece for block in blocks for piece in cut(block, size)]
-    sender = Sender(case.bootstrap, case.prefix)
+    sender = Sender(case.bootstrap, case.prefix, case.compression)
     print("built", flush=True)
     sys.stdin.readline()
     begin, sent = time.time(), 0

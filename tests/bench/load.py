@@ -176,7 +176,7 @@ def _hexes(values: npt.NDArray[np.int64], seed: int) -> Bytes:
 class Sender:
     """Publishes blocks as fast as the broker takes them. Not part of what is measured."""
 
-    def __init__(self, bootstrap: str, prefix: str) -> None:
+    def __init__(self, bootstrap: str, prefix: str, compression: str = "none") -> None:
         self._topics = [prefix + name for name in TOPICS]
         self._failed = 0
         self._producer = Producer(
@@ -184,6 +184,7 @@ class Sender:
                 "bootstrap.servers": bootstrap,
                 **IDEMPOTENT,
                 "linger.ms": 20,
+                "compression.type": compression,
                 "batch.size": 1 << 18,
                 "queue.buffering.max.messages": QUEUE_MESSAGES,
                 "queue.buffering.max.kbytes": QUEUE_KBYTES * 4,

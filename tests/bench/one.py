@@ -88,7 +88,7 @@ def make_inputs(case: Case) -> None:
 
 def fill(case: Case) -> None:
     """Write the whole load before anything is measured."""
-    sender = Sender(case.bootstrap, case.prefix)
+    sender = Sender(case.bootstrap, case.prefix, case.compression)
     for block in Load(case.card, case.events, int(time.time() * 1000)).blocks():
         sender.send(block)
     sender.flush()

@@ -52,6 +52,7 @@ CONTENDERS = {
     "streams-model": Entry("streams", "step", 2_000, 100_000),
 }
 RIVALS = ("faust", "quix", "bytewax", "flink", "streams", "streams-model")
+COMPRESSIONS = ("none", "lz4", "zstd", "snappy", "gzip")
 ALIASES = {"forecart": "step"}
 FLOORS = {"step": "floor", "full": "floor-full"}  # by profile: it writes as many bytes
 
@@ -80,6 +81,8 @@ def main(arguments: list[str] | None = None) -> int:
                         profile=entry.profile,
                         guarantee=options.guarantee,
                         bundle=bundle_of(entry, options.bundle),
+                        compression=options.compression,
+                        card=Card(partitions=options.partitions),
                     )
                     runs.append({"name": name, "mode": mode, "round": number, **run_once(case)})
                     given = replace(case, prefix="", events=options.events)
@@ -142,7 +145,8 @@ def show(report: dict[str, Any], path: Path) -> None:
     given = case["card"]
     console.print(
         f"up to {case['events']:,} events of 200 bytes, {given['partitions']} partitions, "
-        f"{given['users']:,} users, {case['guarantee']}; synthetic load; the floors write "
+        f"{given['users']:,} users, {case['guarantee']}, compression {case['compression']}; "
+        f"synthetic load; the floors write "
         f"{given['prediction_bytes']} (full: {given['prediction_full_bytes']}) + "
         f"{given['state_bytes']} bytes an event"
     )
@@ -201,6 +205,10 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--guarantee", default="exactly_once", help="of Forecart's outputs")
     parser.add_argument(
         "--bundle", default="", help="model bundle; default: random weights of the card's size"
+    )
+    parser.add_argument("--partitions", type=int, default=Card().partitions, help="of each topic")
+    parser.add_argument(
+        "--compression", choices=COMPRESSIONS, default="none", help="of the load, by its producer"
     )
     parser.add_argument("--broker", default="", help="default: one of its own in build/bench")
     return parser.parse_args(arguments)
