@@ -98,6 +98,11 @@ def _write(made: Plan, settings: Settings) -> None:
             ("standbys", f"{made.standby_replicas}", "setting standby_replicas"),
             ("memory of a worker", _bytes(made.worker_bytes), "all workers up"),
             ("", _bytes(made.worker_bytes_one_gone), "one gone: the limit to set"),
+            (
+                "(h, c) kept",
+                f"{made.hidden_share:.0%} of users",
+                "hidden_users_max; others cost a whole window at each event (docs/scale.md)",
+            ),
             ("changelog, writes", f"{made.changelog_write_bytes_per_s / 1e6:,.0f} MB/s", replicas),
             ("changelog, disk", _disk(made.changelog_disk_bytes), replicas),
             ("inputs, predictions", _disk(made.topics_disk_bytes), f"7 days of them, {replicas}"),

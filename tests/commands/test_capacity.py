@@ -78,7 +78,7 @@ def test_more_of_each_takes_more():
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"partitions": 3}, "3 partitions keep no more than 3 busy"),
+        ({"partitions": 3, "events_per_s": 90_000}, "3 partitions keep no more than 3 busy"),
         ({"partitions": 2, "users": 2_000_000, "events_per_s": 1}, "hold 909,090 users, not"),
         ({"worker_bytes_max": GIB // 10}, "GiB before its users, more than 0.1"),
         ({"users": 10**9}, "raise users_max"),
@@ -118,7 +118,11 @@ def test_json_is_the_plan(forecart):
         ((*ASKED[:3], "--users", "0"), 2, "Invalid value for '--users'"),
         ((*ASKED[:2], "nan", "--users", "1"), 2, "nan is not a number"),
         ((*ASKED, "--worker-memory", "-1"), 2, "Invalid value for '--worker-memory'"),
-        ((*ASKED, "--partitions", "3"), 1, "3 partitions keep no more than 3 busy"),
+        (
+            (*ASKED[:1], "--events-per-second", "90000", *ASKED[3:], "--partitions", "3"),
+            1,
+            "3 busy",
+        ),
         ((*ASKED, "--set", "window_step=1"), 1, "unknown setting 'window_step'"),
         ((*ASKED, "--set", "bundle=/nowhere"), 1, "bundle /nowhere"),
     ],
@@ -145,3 +149,13 @@ def test_the_doc_has_the_same_numbers():
         r"^\| ([\d,.e+-]+) \| (\S+) \| (.+?) \| `(.+?)` \|", DOC.read_text(), re.MULTILINE
     )
     assert rows == [(f"{m.value:,g}", m.unit, m.what, m.command) for m in MEASURED.values()]
+
+
+def test_whose_window_is_run_anew_at_each_event_is_said():
+    """Beyond the pools an event costs more (docs/scale.md); the rates planned with are within."""
+    few, many = replace(LOAD, users=300_000), replace(LOAD, users=4_000_000)
+    settings = Settings()
+    assert plan(few, settings).hidden_share == 1.0
+    made = plan(many, settings)
+    assert made.hidden_share == pytest.approx(100_000 * made.partitions / 4_400_000, rel=1e-3)
+    assert plan(many, Settings(hidden_users_max=1_000_000)).hidden_share == 1.0
