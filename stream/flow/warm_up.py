@@ -24,6 +24,7 @@ from stream.flow.order import Order
 from stream.flow.partition import Partition
 from stream.flow.restore import Engines
 from stream.wire.decode import Decoder
+from stream.wire.limits import NESTING_MAX
 from stream.wire.murmur2 import partition_of
 from stream.wire.records import HEADER_BYTES, RecordColumns, columns_of, read_batch
 from stream.wire.state import HEADER_KEY
@@ -109,7 +110,7 @@ def _apply_all(partition: Partition, scorer: Scorer, effects: Effects) -> None:
 
 
 def _columns(topic: int, partitions: int) -> RecordColumns:
-    """Make the records of a topic: two users, good events, a repeat, a late one, a broken one."""
+    """Make the records of a topic: two users, good events, a repeat, a late one, broken ones."""
     users = [user for user, _ in zip(_users(partitions), range(2), strict=False)]
     keys: list[bytes | None] = []
     values: list[bytes | None] = []
@@ -128,8 +129,8 @@ def _columns(topic: int, partitions: int) -> RecordColumns:
             event["event_time"] = time_ms
         keys.append(user.encode())
         values.append(json.dumps(event).encode())
-    keys.append(None)
-    values.append(b"{")
+    keys += [None, None]
+    values += [b"{", b"[" * (NESTING_MAX + 1)]
     offsets = list(range(len(keys)))
     return columns_of(offsets, [TIME_MS] * len(keys), keys, values)
 

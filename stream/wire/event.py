@@ -7,7 +7,6 @@ partition. The last of duplicate JSON keys counts. Fields that are not read are 
 checked beyond JSON's grammar and nesting.
 """
 
-import re
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -36,6 +35,7 @@ from stream.wire.limits import (
 )
 from stream.wire.money import REFUSED_CENTS, price_cents
 from stream.wire.murmur2 import partition_of
+from stream.wire.nesting import nesting
 from stream.wire.times import time_ms
 from stream.wire.types import (
     CLICK_NAMES,
@@ -70,9 +70,6 @@ _ENVELOPE: Final = msgspec.json.Decoder(Envelope)
 _FORGET: Final = msgspec.json.Decoder(UserForget)
 _SYNTAX: Final = msgspec.json.Decoder(msgspec.Raw)
 _OUT_OF_RANGE: Final = ("Number out of range", "Integer value out of range")
-# A text to its end or that of the bytes: possessive, so that no bytes make it look twice.
-_TEXT: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
-_NO_BRACKET: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 # Step as in STEP, without event_id, time_ms, source and event_type:
 # item, price_cents, category, tokens, quantity, action.
@@ -126,7 +123,8 @@ def _parse(topic: int, value: bytes | None, limits: Limits) -> Envelope:
             Reason.TOO_LARGE, f"{len(value)} bytes, at most {limits.event_bytes_max} are read"
         )
     # What msgspec takes depends on the interpreter and on how deep its own stack is.
-    if value.count(b"[") + value.count(b"{") > NESTING_MAX and _nesting(value) > NESTING_MAX:
+    brackets = value.count(b"[") + value.count(b"{")
+    if brackets > NESTING_MAX and nesting(np.frombuffer(value, np.uint8)) > NESTING_MAX:
         raise Refused(Reason.UNDECODABLE, f"nested deeper than {NESTING_MAX} levels")
     try:
         try:
@@ -141,13 +139,6 @@ def _parse(topic: int, value: bytes | None, limits: Limits) -> Envelope:
     except ValueError as error:  # DecodeError, UnicodeDecodeError: ValueErrors
         raise Refused(Reason.UNDECODABLE, str(error)) from None
     return event
-
-
-def _nesting(value: bytes) -> int:
-    """Count the levels of JSON, brackets in texts aside. Of what is no JSON: some number."""
-    brackets = np.frombuffer(_TEXT.sub(b"", value).translate(None, _NO_BRACKET), np.uint8)
-    opens = (brackets == ord("[")) | (brackets == ord("{"))
-    return int(np.where(opens, 1, -1).cumsum().max(initial=0))
 
 
 def _parse_named(topic: int, value: bytes) -> Envelope:

@@ -1,15 +1,18 @@
 """How deep an event may be nested: a number of ours, the same on every Python."""
 
+import re
 import time
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.core.layout import Reason
-from stream.wire.event import Refused, _nesting, read_event
+from stream.wire.event import Refused, read_event
 from stream.wire.hashing import Memories, text_hash
 from stream.wire.limits import NESTING_MAX, Limits
+from stream.wire.nesting import nesting
 from tests.wire.samples import (
     CLICK,
     PARTITION,
@@ -78,14 +81,35 @@ def test_levels_are_counted(value):
         inner = node.values() if isinstance(node, dict) else node
         return 1 + max(map(levels, inner), default=0)
 
-    assert _nesting(packed(value)) == levels(value)
+    assert nesting(np.frombuffer(packed(value), np.uint8)) == levels(value)
 
 
-def test_no_bytes_make_the_count_of_levels_slow():
-    """A text that never ends, full of quotation marks, is passed over once."""
-    limits = Limits(PARTITIONS)
+@pytest.mark.parametrize(
+    ("start", "part"),
+    [
+        (b'["', b'\\"'),
+        (b"", b'[""'),
+        (b"", b'["\\'),
+        (b"", b'""'),
+        (b'{"x":[', b'"",'),  # valid JSON nearly to its end
+        (b"", b"[]"),
+    ],
+)
+def test_no_bytes_make_the_count_of_levels_slow(start, part):
+    """A batch of 60 events of 1 MiB, 60 KB compressed, must not outlast `batch_deadline_s`."""
+    value = b"[" * (NESTING_MAX + 1) + start + part * (500_000 // len(part))
+    nesting(np.frombuffer(value[:9], np.uint8))  # compiled
     began = time.thread_time()
-    for value in (b'["' + b'\\"' * 200_000, b'[""' * 200_000, b'["\\' * 200_000):
+    for _ in range(10):
         with pytest.raises(Refused):
-            read_event(0, PARTITION, USER.encode(), value + b"[" * 100, limits, Memories())
-    assert time.thread_time() - began < 2
+            read_event(0, PARTITION, USER.encode(), value, Limits(PARTITIONS), Memories())
+    assert time.thread_time() - began < 10 * 0.015  # 0.03 s a MiB: 60 of them take half of it
+
+
+@given(st.lists(st.sampled_from(list(b'[]{}"\\a')), max_size=40).map(bytes))
+def test_the_compiled_count_is_its_plain_twin_and_a_regular_expression(value):
+    data = np.frombuffer(value, np.uint8)
+    depths = [0]
+    for char in re.sub(rb'"(?:[^"\\]|\\.)*(?:"|\\?$)', b"", value, flags=re.DOTALL):
+        depths.append(depths[-1] + (char in b"[{") - (char in b"]}"))
+    assert nesting(data) == nesting.py_func(data) == max(depths)
