@@ -99,7 +99,7 @@ class TopicBuffer:
     def take(self, rows: int) -> None:
         """Move the head on."""
         self.taken += rows
-        self.rows_count = max(0, self.rows_count - rows)
+        self._count_off(rows)
 
     def after(self, offset: int) -> int:
         """Return the position after the row at `offset`, which was the last one taken.
@@ -117,6 +117,10 @@ class TopicBuffer:
             if self.rows_front or self._chunks or self._ahead is not None:
                 return None
             return self._decoded_next
+
+    def _count_off(self, rows: int) -> None:
+        with self._lock:  # else a chunk that comes meanwhile would not be counted
+            self.rows_count = max(0, self.rows_count - rows)
 
     def _pop(self, rows_max: int) -> list[Chunk]:
         chunks: list[Chunk] = []
@@ -141,7 +145,7 @@ class TopicBuffer:
             at = max(at, chunk.offset_next)
         records = joined(parts)
         estimate = sum(chunk.records_count_max for chunk in chunks)
-        self.rows_count = max(0, self.rows_count - (estimate - len(records.offsets)))
+        self._count_off(estimate - len(records.offsets))
         self._decoded_next = at
         decoded = decoder.decode(self.topic, self.partition, first, at, records)
         self.decode_s += time.monotonic() - began

@@ -241,7 +241,9 @@ class Worker:
         self.busy_since = self._monotonic()
 
     def _is_full(self) -> bool:
+        """Whether one batch more, beside the one in flight, might be too much."""
         rows = sum(partition.rows_open for partition in self._partitions)
+        rows += 0 if self._flight is None else len(self._flight.applied.rows)
         limits = self._limits
         return (
             rows + limits.batch_events_max > limits.commit_events_max

@@ -88,6 +88,16 @@ async def test_a_transaction_takes_no_more_rows_than_agreed(count: int) -> None:
     assert len(rows) >= 2 if count > 80 else True
 
 
+@pytest.mark.parametrize("at_once_rows_max", [0, 4])
+async def test_nor_while_the_one_before_is_committed_and_a_batch_is_scored(
+    at_once_rows_max: int,
+) -> None:
+    rows = await rows_by_commit(
+        100, 0.01, commit_events_max=4, batch_events_max=4, at_once_rows_max=at_once_rows_max
+    )
+    assert (sum(rows), max(rows)) == (100, 4)
+
+
 async def test_a_transaction_ends_with_the_batch_that_takes_it_past_its_bytes() -> None:
     """About: what is produced for 64 rows of 500 bytes and more is what a batch may add."""
     small = await rows_by_commit(200, commit_bytes_max=20_000, batch_events_max=10)
@@ -113,13 +123,16 @@ async def play_into(rig: Rig, count: int) -> None:
     rig.worker.stop(5)
 
 
-async def rows_by_commit(count: int, **changed: int) -> list[int]:
+async def rows_by_commit(count: int, commit_s: float = 0.0, **changed: int) -> list[int]:
     """Count the rows of each transaction; the interval never starts one but the last."""
     transaction = FakeTransaction()
     rows: list[int] = []
-    transaction.before_commit = lambda: rows.append(
-        sum(topic == "predictions" for topic, *_ in transaction.open)
-    )
+
+    def before_commit() -> None:
+        rows.append(sum(topic == "predictions" for topic, *_ in transaction.open))
+        time.sleep(commit_s)  # a slow broker
+
+    transaction.before_commit = before_commit
     rig = make_rig(IntScorer(), transaction=transaction, commit_interval_s=1.5, **changed)
     await play_into(rig, count)
     assert rig.failures == []

@@ -1,5 +1,7 @@
 """What the metrics hear: how old the oldest record is, and how often the merge gave up waiting."""
 
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -43,6 +45,32 @@ def test_a_record_without_a_time_tells_no_age():
     buffer = TopicBuffer(0, "clicks", 0, 0)
     buffer.append(chunk(0, -1))
     assert buffer.oldest_ms == 0
+
+
+def test_chunks_that_come_while_rows_are_taken_are_all_counted():
+    """Else what waits looks like little, and is not decoded ahead."""
+    chunks = [chunk(offset, 0, rows=1) for offset in range(60_000)]
+    buffer = TopicBuffer(0, "clicks", 0, 0)
+    buffer.rows_count = len(chunks)  # of which all are taken
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        both = threading.Barrier(2)
+
+        def add() -> None:
+            both.wait()
+            for one in chunks:
+                buffer.append(one)
+
+        adding = threading.Thread(target=add)
+        adding.start()
+        both.wait()
+        for _ in chunks:
+            buffer.take(1)
+        adding.join()
+    finally:
+        sys.setswitchinterval(interval_s)
+    assert buffer.rows_count == len(chunks)
 
 
 def test_holds_are_counted_once_and_go_on_after_a_rebalance():
