@@ -151,6 +151,10 @@ class Settings:
                 self.latency_objective_ms > self.commit_interval_ms + COMMIT_SLACK_MS,
                 f"latency_objective_ms > commit_interval_ms + {COMMIT_SLACK_MS}",
             ),
+            (  # at low rates every event waits for it
+                0 <= self.fetch_wait_ms < self.latency_objective_ms - self.commit_interval_ms,
+                "0 <= fetch_wait_ms < latency_objective_ms - commit_interval_ms",
+            ),
             (
                 self.batch_events_max <= self.commit_events_max,
                 "batch_events_max <= commit_events_max",

@@ -105,6 +105,16 @@ class TestObjective:
         with pytest.raises(SettingsError, match=f"commit_interval_ms [+] {COMMIT_SLACK_MS}"):
             Settings(commit_interval_ms=commit_ms)
 
+    @pytest.mark.parametrize(
+        ("wait_ms", "starts"), [(-1, False), (0, True), (499, True), (500, False), (600_000, False)]
+    )
+    def test_so_is_a_fetch_that_may_wait_too_long(self, wait_ms, starts):
+        if starts:
+            assert Settings(fetch_wait_ms=wait_ms).fetch_wait_ms == wait_ms
+            return
+        with pytest.raises(SettingsError, match=f"fetch_wait_ms={wait_ms}"):
+            Settings(fetch_wait_ms=wait_ms)
+
     def test_slower_commits_want_another_objective(self):
         assert Settings(commit_interval_ms=2_000, latency_objective_ms=2_500)
         assert "latency_objective_ms" in {field.name for field in fields(Settings)}
