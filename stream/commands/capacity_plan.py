@@ -120,9 +120,7 @@ class Plan:
     topics_disk_bytes: int
     restore_s: float  # of one worker's partitions
     restore_one_gone_s: float  # of what each other worker takes over, without a standby
-    hidden_share: (
-        float  # of users whose (h, c) can be kept; beyond, a user's whole window is run anew
-    )
+    hidden_share: float  # of users whose (h, c) is kept; another's whole window is run anew
 
 
 def plan(load: Load, settings: Settings) -> Plan:

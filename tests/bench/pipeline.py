@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from stream.core.engine import Engine
@@ -18,50 +17,13 @@ from stream.flow.buffer import TopicBuffer
 from stream.flow.candidate import Serving
 from stream.flow.order import Order
 from stream.flow.partition import Partition, Taken
+from stream.flow.warm_up import Made
 from stream.wire.decode import Decoded, Decoder
 from stream.wire.records import RecordColumns
 
 STAGES: Final = ("decode", "order", "apply", "score", "settle", "encode", "commit")
 FUTURE_MS_MAX: Final = 300_000
 UNLIMITED: Final = 1 << 40
-
-
-@dataclass(slots=True)
-class MemoryChunk:
-    """stream.flow.ports.Chunk over columns. There is always more behind it."""
-
-    topic: str
-    partition: int
-    columns: RecordColumns
-    generation: int = 1
-    received_ms: int = 0
-    end_offset: int = -1
-    caught_up: bool = False
-
-    @property
-    def offset_first(self) -> int:
-        return int(self.columns.offsets[0])
-
-    @property
-    def offset_next(self) -> int:
-        return int(self.columns.offsets[-1]) + 1
-
-    @property
-    def bytes_count(self) -> int:
-        return len(self.columns.data)
-
-    plain_bytes_count = bytes_count
-
-    @property
-    def records_count_max(self) -> int:
-        return len(self.columns.offsets)
-
-    @property
-    def timestamp_ms_max(self) -> int:
-        return int(self.columns.timestamps_ms[-1])
-
-    def records(self) -> RecordColumns:
-        return self.columns
 
 
 class Measured(NamedTuple):
@@ -100,8 +62,12 @@ class Pipeline:
             serving.scorer.open(engine.partition, engine.config.hidden_users_max)
 
     def feed(self, topic: int, partition: int, columns: RecordColumns) -> None:
-        """Put a chunk behind what a topic partition holds already."""
-        chunk = MemoryChunk(TOPICS[topic], partition, columns)
+        """Put a chunk behind what a topic partition holds; there is always more to come."""
+        offsets = columns.offsets
+        chunk = Made(
+            TOPICS[topic], columns, int(offsets[-1]) + 1, len(offsets), partition=partition,
+            offset_first=int(offsets[0]), caught_up=False,
+        )  # fmt: skip
         self._partitions[partition].buffers[topic].append(chunk)
 
     def run(self, events: int) -> Measured:

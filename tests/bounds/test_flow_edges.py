@@ -113,12 +113,17 @@ async def played(count: int, scorer: IntScorer | None = None, **changed: int) ->
     return rig
 
 
-async def play_into(rig: Rig, count: int) -> None:
+async def begin(rig: Rig, count: int) -> None:
+    """Start a worker and give it clicks, all there, and the other topics caught up."""
     rig.worker.start()
     await rig.worker.on_assigned(START)
     rig.worker.on_chunk(FakeChunk("clicks", 0, 0, clicks(count), count))
     for name in TOPICS[1:]:
         rig.worker.on_chunk(FakeChunk(name, 0, 0, [], 0))
+
+
+async def play_into(rig: Rig, count: int) -> None:
+    await begin(rig, count)
     await until(lambda: rig.transaction.offsets.get(("clicks", 0)) == count, "the commits")
     rig.worker.stop(5)
 
@@ -147,11 +152,7 @@ async def test_a_step_beyond_its_deadline_stops_the_worker(takes_s: float, stops
             return super().score(partition, plan)
 
     rig = make_rig(Slow(), batch_deadline_s=0.5, at_once_rows_max=0)
-    rig.worker.start()
-    await rig.worker.on_assigned(START)
-    rig.worker.on_chunk(FakeChunk("clicks", 0, 0, clicks(3), 3))
-    for name in TOPICS[1:]:
-        rig.worker.on_chunk(FakeChunk(name, 0, 0, [], 0))
+    await begin(rig, 3)
     await until(
         lambda: bool(rig.failures) or rig.transaction.offsets.get(("clicks", 0)) == 3, "an end"
     )
@@ -170,11 +171,7 @@ async def test_a_small_step_beyond_its_deadline_is_seen_by_the_watchdog() -> Non
             return super().score(partition, plan)
 
     rig = make_rig(Hanging(), batch_deadline_s=0.3, at_once_rows_max=3)
-    rig.worker.start()
-    await rig.worker.on_assigned(START)
-    rig.worker.on_chunk(FakeChunk("clicks", 0, 0, clicks(3), 3))
-    for name in TOPICS[1:]:
-        rig.worker.on_chunk(FakeChunk(name, 0, 0, [], 0))
+    await begin(rig, 3)
     await until(lambda: rig.worker.stuck() is not None, "the watchdog to see it")
     goes_on.set()
     await until(lambda: rig.transaction.offsets.get(("clicks", 0)) == 3, "the commit")
