@@ -387,6 +387,7 @@ def _limits(settings: Settings) -> FlowLimits:
         commit_bytes_max=settings.commit_bytes_max,
         batch_deadline_s=settings.batch_deadline_s,
         dead_letters_per_minute_max=settings.dead_letters_per_minute_max,
+        catch_up_ms=int(settings.catch_up_age_s * 1000),
         hidden_users_max=settings.hidden_users_max,
         model_warm_ms=settings.model_warm_ms,
         model_warm_share=settings.model_warm_share,

@@ -78,6 +78,7 @@ class Settings:
     fetch_wait_ms: int = _f(20, "how long the broker may hold a fetch of less than 64 KiB")
     merge_wait_ms: int = _f(5, "how long rows wait for a topic that is caught up")
     merge_hold_s: float = _f(10.0, "how long rows wait for a topic that is behind")
+    catch_up_age_s: float = _f(0.0, "older rows predict each user's last in a batch; 0: never")
     # Commit
     guarantee: str = _f("exactly_once", "of outputs: exactly_once or at_least_once")
     commit_interval_ms: int = _f(500, "time from a commit to the next")
@@ -150,6 +151,10 @@ class Settings:
             (
                 self.latency_objective_ms > self.commit_interval_ms + COMMIT_SLACK_MS,
                 f"latency_objective_ms > commit_interval_ms + {COMMIT_SLACK_MS}",
+            ),
+            (  # else rows that are in time would be left out
+                self.catch_up_age_s == 0 or self.catch_up_age_s * 1000 > self.latency_objective_ms,
+                "catch_up_age_s is 0, or more than latency_objective_ms",
             ),
             (  # at low rates every event waits for it
                 0 <= self.fetch_wait_ms < self.latency_objective_ms - self.commit_interval_ms,

@@ -135,7 +135,7 @@ SCORES: Final = Row(
         Panel(
             "Predictions without",
             "Share of events that got none, of `forecart_events_processed_total`: duplicates,"
-            " dead letters, controls, forgotten.",
+            " dead letters, controls, forgotten, and while catching up coalesced.",
             (Query("1 - " + per_second("events_processed_total",
                                        labels=f'{WORKERS}, outcome="predicted"')
                    + f" / ({per_second('events_processed_total')} > 0)", "without"),),

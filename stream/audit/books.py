@@ -82,7 +82,7 @@ class Books:
         self.intake: dict[Place, Intake] = {}
         self.next_late: dict[Place, int] = {}  # highest offset_next of receipts read at the end
         self._receipts: dict[Place, Table] = defaultdict(lambda: Table(4))
-        self._exempt: dict[Place, Table] = defaultdict(lambda: Table(6))
+        self._exempt: dict[Place, Table] = defaultdict(lambda: Table(7))
         self._predictions: dict[Place, Table] = defaultdict(lambda: Table(6))
         self._dead: dict[Place, Table] = defaultdict(lambda: Table(1))
 
@@ -97,7 +97,9 @@ class Books:
         )
         table = self._exempt[receipt.place]
         for code, exempt in zip(codes, receipt.exempt, strict=True):
-            table.add(exempt.offset, exempt.outcome, code, exempt.first_offset, *receipt[1:3])
+            table.add(
+                exempt.offset, exempt.outcome, code, exempt.first_offset, *receipt[1:3], exempt.seq
+            )
 
     def add_prediction(self, prediction: Prediction, key: bytes | None, partition: int) -> None:
         """Note a prediction: what it says, its record's key and the partition that it lies in."""
@@ -120,7 +122,7 @@ class Books:
         return self._receipts[place].rows()
 
     def exempt(self, place: Place) -> Int64s:
-        """Exceptions.  # (x, 6) offset, outcome, first topic, offset; receipt's first, next."""
+        """Exceptions.  # (x, 7) offset, outcome, first topic, offset; receipt's range; seq."""
         return self._exempt[place].rows()
 
     def predictions(self, place: Place) -> Int64s:

@@ -24,6 +24,7 @@ from stream.audit.decode import (
 )
 
 SHOWN_MAX: Final = 20
+_UNTOLD: Final = -2  # user_seq of a row that has no prediction
 Outcomes = npt.NDArray[np.int8]
 
 
@@ -226,28 +227,54 @@ def check_duplicates(
     return gone
 
 
+def coalesced_of(books: Books, place: Place) -> Int64s:
+    """Rows that were coalesced, as `check_users` wants them.  # (c, 6), shaped as predictions."""
+    intake = books.intake[place]
+    exempt = books.exempt(place)
+    exempt = exempt[(exempt[:, 1] == COALESCED) & (exempt[:, 0] >= intake.start)]
+    at, known = _find(intake.offsets, exempt[:, 0])
+    exempt, at = exempt[known], at[known]
+    rows = np.full((len(exempt), 6), _UNTOLD, np.int64)
+    rows[:, 0], rows[:, 1], rows[:, 4] = exempt[:, 0], intake.keys[at], exempt[:, 6]
+    return rows
+
+
 def check_users(
     number: int, topics: list[str], parts: list[Int64s], problems: Problems, *, whole: bool
 ) -> None:
     """Check that user_seq runs 1..k within a user's epoch, in order of partition_seq.
 
-    `parts` are the good predictions of each topic of one partition number. `whole`: the logs start
-    at their first event; else the first user_seq of an epoch may be any.
+    `parts` are the good predictions of each topic of one partition number, and rows that were
+    coalesced: each of these is a number left out before the user's next prediction. `whole`: the
+    logs start at their first event; else the first user_seq of an epoch may be any.
     """
     rows = np.concatenate(parts)
     code = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    order = np.lexsort((rows[:, 4], rows[:, 3], rows[:, 1]))  # user, epoch, partition_seq
+    order = np.lexsort((rows[:, 4], rows[:, 1]))  # user, partition_seq
     rows, code = rows[order], code[order]
+    told = rows[:, 2] != _UNTOLD
+    following = _following(rows[:, 1], told)
+    if whole:
+        lost = np.flatnonzero(following < 0)
+        texts = (
+            f"{topics[code[at]]}-{number}-{rows[at, 0]}: coalesced, and its user has no later"
+            " prediction"
+            for at in lost
+        )
+        problems.add_all(texts, len(lost))
+    skipped = np.bincount(following[~told & (following >= 0)], minlength=len(rows))[told]
+    rows, code = rows[told], code[told]
     new = np.ones(len(rows), bool)
     new[1:] = (np.diff(rows[:, 1]) != 0) | (np.diff(rows[:, 3]) != 0)
     good = np.ones(len(rows), bool)
-    good[1:] = new[1:] | (np.diff(rows[:, 2]) == 1)
+    good[1:] = new[1:] | (np.diff(rows[:, 2]) == 1 + skipped[1:])
     if whole:
-        good &= ~new | (rows[:, 2] == 1)
+        good &= ~new | (rows[:, 2] == 1 + skipped)
     wrong = np.flatnonzero(~good)
     texts = (
         f"{topics[code[at]]}-{number}-{rows[at, 0]}: its prediction has user_seq {rows[at, 2]}"
         f" after {0 if new[at] else rows[at - 1, 2]} in epoch {rows[at, 3]} of its user"
+        f"{f', {skipped[at]} coalesced between' if skipped[at] else ''}"
         for at in wrong
     )
     problems.add_all(texts, len(wrong))
@@ -255,6 +282,18 @@ def check_users(
     twice = np.unique(seqs[1:][np.diff(seqs) == 0])
     texts = (f"partition {number}: partition_seq {seq} in several predictions" for seq in twice)
     problems.add_all(texts, len(twice))
+
+
+def _following(users: Int64s, told: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Find each row's next one that was told, itself included, of the same user.  # (n,) -1: none.
+
+    Rows are in order of user, then partition_seq.
+    """
+    index = np.where(told, np.arange(len(users)), len(users))
+    following = np.minimum.accumulate(index[::-1])[::-1]
+    following[following == len(users)] = -1
+    other = users[following] != users if len(users) else np.zeros(0, bool)
+    return np.where(other, -1, following)
 
 
 def _find(offsets: Int64s, wanted: Int64s) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:

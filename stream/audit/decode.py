@@ -28,6 +28,7 @@ class Exempt(NamedTuple):
     outcome: int  # index into OUTCOMES
     first_topic: str  # of a duplicate
     first_offset: int  # of a duplicate; else -1
+    seq: int  # its partition_seq
 
 
 class Receipt(NamedTuple):
@@ -56,7 +57,10 @@ def read_receipt(value: bytes | None) -> Receipt:
     note = _object(value)
     topic = _text(note, "topic")
     exempt = []
-    for entry in _field(note, "exceptions", list):
+    entries, seqs = _field(note, "exceptions", list), _field(note, "exception_seqs", list)
+    if len(entries) != len(seqs):
+        raise ValueError(f"{len(entries)} exceptions with {len(seqs)} exception_seqs")
+    for entry, seq in zip(entries, seqs, strict=True):
         if not isinstance(entry, list) or len(entry) < 2 or entry[1] not in OUTCOMES[1:6]:
             raise ValueError(f"exception {entry!r} is not [offset, outcome, ...]")
         first_offset, first_topic = -1, ""
@@ -65,7 +69,9 @@ def read_receipt(value: bytes | None) -> Receipt:
                 raise ValueError(f"duplicate {entry!r} does not name its first offset")
             first_offset = entry[2]
             first_topic = entry[3] if len(entry) > 3 else topic
-        exempt.append(Exempt(int(entry[0]), OUTCOMES.index(entry[1]), first_topic, first_offset))
+        exempt.append(
+            Exempt(int(entry[0]), OUTCOMES.index(entry[1]), first_topic, first_offset, int(seq))
+        )
     receipt = Receipt(
         (topic, _int(note, "partition")),
         _int(note, "offset_first"),

@@ -222,8 +222,9 @@ def _check(books: Books, report: Report, *, repeats: bool) -> None:
         places = [place for place in good if place[1] == number]
         checks.check_users(
             number,
-            [topic for topic, _ in places],
-            [good[place] for place in places],
+            [topic for topic, _ in places] * 2,
+            [good[place] for place in places]
+            + [checks.coalesced_of(books, place) for place in places],
             problems,
             whole=all(books.intake[place].start == 0 for place in places),
         )

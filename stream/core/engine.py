@@ -129,8 +129,7 @@ class Engine:
         if not self._pending:
             raise RuntimeError(f"partition {self.partition}: settle before apply")
         self._pending = False
-        scored = applied.scored
-        count = len(scored)
+        scored, count = applied.scored, len(applied.scored)
         if not count == len(scores.purchase) == len(scores.hazard) == len(scores.next_event):
             raise ValueError(f"scores of {len(scores.purchase)} rows for {count}")
         churn = np.empty(count, np.float32)
@@ -336,6 +335,7 @@ class Engine:
             head=work.head[:scored].copy(),
             context=work.context[:scored].copy(),
             recent=work.recent[:scored].copy(),
+            listed=np.ones(scored, bool),
         )
         return Applied(
             rows=work.rows[:rows].copy(),

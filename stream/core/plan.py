@@ -27,6 +27,7 @@ class Plan(NamedTuple):
     head: npt.NDArray[np.float32]  # (B, F) head features, raw: stream.core.features.HEAD_FEATURES
     context: npt.NDArray[np.uint32]  # (B, 3) hashes of channel, device, region; 0: not given
     recent: npt.NDArray[np.uint64]  # (B, W) item hashes to leave out, 0: none; (B, 0) when off
+    listed: npt.NDArray[np.bool_]  # (B,) False: nobody reads the row's items, they may be left out
 
 
 class Scores(NamedTuple):

@@ -41,6 +41,7 @@ def plan_rebuilds(state: State, rows: npt.NDArray[np.int32], refresh_steps: int)
         head=np.zeros((0, HEAD_COUNT), np.float32),
         context=np.zeros((0, 3), np.uint32),
         recent=np.zeros((0, 0), np.uint64),
+        listed=np.zeros(0, bool),
     )
 
 

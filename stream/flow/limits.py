@@ -18,6 +18,7 @@ class FlowLimits:
     commit_bytes_max: int
     batch_deadline_s: float
     dead_letters_per_minute_max: int
+    catch_up_ms: int  # a batch whose newest record is older tells each user's last row; 0: never
     hidden_users_max: int
     model_warm_ms: float  # a candidate's rebuilding between two batches
     model_warm_share: float  # of a batch's users: from here a candidate is promoted

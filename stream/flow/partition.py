@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from stream.core.coalesce import coalesce
 from stream.core.engine import Engine
 from stream.core.layout import TOPICS, Outcome
 from stream.core.plan import Scores
@@ -57,6 +58,7 @@ class Partition:
         order: Order,
         outcomes: Mapping[str, int],
         dead_letters_per_minute_max: int,
+        catch_up_ms: int = 0,
     ) -> None:
         self.engine = engine
         self.number = engine.partition
@@ -71,6 +73,7 @@ class Partition:
         self._order = order
         self._rest: Taken | None = None
         self._rows_taken = 0  # taken from the buffers and not yet settled
+        self._catch_up_ms = catch_up_ms
         self._dead_max = dead_letters_per_minute_max
         self._dead_minute = -1
         self._dead_count = 0
@@ -88,10 +91,15 @@ class Partition:
         self._rows_taken += len(taken[0].events)
         return Taken(*taken)
 
-    def note_applied(self, taken: Taken, applied: Applied) -> None:
-        """Keep what is left of a batch for the next turn."""
+    def apply(self, taken: Taken, now_ms: int) -> Applied:
+        """Apply a batch as far as it goes, and keep what is left of it for the next turn."""
+        applied = self.engine.apply(taken.batch, taken.first)
         if applied.rows_next < len(taken.batch.events):
             self._rest = Taken(taken.batch, taken.origin, applied.rows_next)
+        times_ms = taken.batch.events["timestamp_ms"][taken.first : applied.rows_next]
+        if self._catch_up_ms and now_ms - int(times_ms.max(initial=0)) > self._catch_up_ms:
+            coalesce(applied)
+        return applied
 
     def note_settled(self, taken: Taken, settled: Settled, now_ms: int) -> None:
         """Move the position past settled rows and count them."""
@@ -170,4 +178,6 @@ def open_partition(
         decoder, decoding, limits.merge_wait_ms, limits.merge_hold_ms, limits.future_ms_max,
         limits.at_once_rows_max,
     )  # fmt: skip
-    return Partition(engine, buffers, order, outcomes, limits.dead_letters_per_minute_max)
+    return Partition(
+        engine, buffers, order, outcomes, limits.dead_letters_per_minute_max, limits.catch_up_ms
+    )

@@ -101,8 +101,7 @@ def warm_up(
 def _apply_all(partition: Partition, scorer: Scorer, effects: Effects) -> None:
     """Take, apply, score, settle and encode until nothing is left, as the worker does."""
     while (taken := partition.take(ROWS_MAX, TIME_MS)) is not None:
-        applied = partition.engine.apply(taken.batch, taken.first)
-        partition.note_applied(taken, applied)
+        applied = partition.apply(taken, TIME_MS)
         scores = scorer.score(NUMBER, applied.plan)
         settled = partition.engine.settle(applied, scores)
         partition.note_settled(taken, settled, TIME_MS)

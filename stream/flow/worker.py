@@ -211,6 +211,7 @@ class Worker:
         return max(IDLE_WAIT_S, min(0.1, self._limits.commit_interval_s / 4))
 
     def _step(self) -> bool:
+        self._at_work = None
         # A next transaction that is full waits for the one that is being committed.
         self._note_finished(wait=self._account.committing and self._is_full())
         self.busy_since = self._monotonic()
@@ -278,8 +279,7 @@ class Worker:
         self._at_work = partition, taken
         self._quarantine.examine(partition, taken, self._models, self._alive)
         began = self._monotonic()
-        applied = partition.engine.apply(taken.batch, taken.first)
-        partition.note_applied(taken, applied)
+        applied = partition.apply(taken, self._now_ms())
         self._observer.stage("state", self._monotonic() - began)
         scores = self._models.score(partition.number, applied)
         self._flight = Flight(partition, taken, applied, scores)

@@ -128,4 +128,5 @@ def golden_plan(bundle: Bundle) -> Plan:
         head=golden["head"],
         context=golden["context"],
         recent=np.zeros((rows, 0), np.uint64),
+        listed=np.ones(rows, bool),
     )

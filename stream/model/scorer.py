@@ -71,7 +71,7 @@ class OnnxScorer:
         known = np.empty(len(plan.row_step), np.uint8)
         _trace_known(self.bundle.tables, inputs, blocks, plan, pool.known, known)
         next_event, purchase, hazard = self._run_heads(top, plan)
-        index, score, popular = self._run_items(top, known, plan.recent)
+        index, score, popular = self._run_items(top, known, plan)
         return Scores(next_event, purchase, hazard, index, score, popular)
 
     def _run_steps(self, pool: _Pool, plan: Plan, blocks: Blocks, inputs: StepInputs) -> Floats:
@@ -106,21 +106,27 @@ class OnnxScorer:
         return next_event, purchase, hazard
 
     def _run_items(
-        self, top: Floats, known: npt.NDArray[np.uint8], recent: npt.NDArray[np.uint64]
+        self, top: Floats, known: npt.NDArray[np.uint8], plan: Plan
     ) -> tuple[Integers, Floats, npt.NDArray[np.bool_]]:
-        """Choose the best items; users of whom nothing is known get the popular ones."""
-        rows = len(top)
-        index = np.zeros((rows, self.items_top), np.int32)
-        score = np.zeros((rows, self.items_top), np.float32)
+        """Choose the best items; users of whom nothing is known get the popular ones.
+
+        Rows that are not listed stay without items.
+        """
+        index = np.zeros((len(top), self.items_top), np.int32)
+        score = np.full((len(top), self.items_top), -np.inf, np.float32)
         popular = (known == 0) & (self.items_top > 0)
         if self.items_top == 0:
             return index, score, popular
-        for first in range(0, rows, ITEM_ROWS_MAX):
-            part = slice(first, min(rows, first + ITEM_ROWS_MAX))
-            logits = self.graphs.items(top[part])
-            logits[popular[part]] = self._popular_score
-            leave_out(logits, recent[part], self.bundle.vocabulary.item_map)
-            select_top(logits, index[part], score[part])
+        listed = np.flatnonzero(plan.listed)
+        best, best_score = index[listed], score[listed]
+        for first in range(0, len(listed), ITEM_ROWS_MAX):
+            part = slice(first, min(len(listed), first + ITEM_ROWS_MAX))
+            rows = listed[part]
+            logits = self.graphs.items(top[rows])
+            logits[popular[rows]] = self._popular_score
+            leave_out(logits, plan.recent[rows], self.bundle.vocabulary.item_map)
+            select_top(logits, best[part], best_score[part])
+        index[listed], score[listed] = best, best_score
         return index, score, popular
 
 

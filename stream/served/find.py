@@ -200,6 +200,7 @@ def _why_cut(names: Names, told: Told, found: list[int], first: int) -> str:
             " window, counters and number of steps cannot be rebuilt"
         )
     return (
-        f"{note.prediction_id} is the user's prediction {note.user_seq}, but number {missing} is"
-        " not in the log: see `forecart audit`"
+        f"{note.prediction_id} is of the user's event {note.user_seq}, and there is no prediction"
+        f" of its event {missing}: coalesced while the worker caught up (catch_up_age_s), or lost,"
+        " which `forecart audit` would say"
     )

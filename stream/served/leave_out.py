@@ -159,7 +159,7 @@ def _joined(plans: list[Plan]) -> Plan:
     starts = np.cumsum([0, *sizes[:-1]])
     columns = {
         name: np.concatenate([getattr(plan, name) for plan in plans])
-        for name in ("steps", "gap_ms", "wave", "head", "context", "recent")
+        for name in ("steps", "gap_ms", "wave", "head", "context", "recent", "listed")
     }
     none = np.full(len(plans), -1, np.int32)
     return Plan(

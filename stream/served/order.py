@@ -183,9 +183,6 @@ def _laid_out(partition: int, seqs: Int64s, rows: Records, gone: int) -> Order |
             f" that predictions and receipts name is {seqs[wrong[0]]} (topic {row['topic']},"
             f" offset {row['offset']}): see `forecart audit`"
         )
-    coalesced = np.flatnonzero(rows["outcome"] == Outcome.COALESCED)
-    if len(coalesced):
-        return f"partition {partition}: {len(coalesced)} rows were coalesced: not served one by one"
     return Order(partition, gone + 1, rows)
 
 

@@ -33,6 +33,7 @@ from stream.wire.decode import Decoder
 from stream.wire.types import Prediction
 
 _PREDICTED: Final = int(Outcome.PREDICTED)
+_COALESCED: Final = int(Outcome.COALESCED)
 _REFUSED: Final = (int(Outcome.DUPLICATE), int(Outcome.DEAD_LETTERED), int(Outcome.FORGOTTEN))
 _read_prediction = msgspec.json.Decoder(Prediction).decode
 
@@ -119,7 +120,9 @@ class Recomputation:
         parity.rows += len(rows)
         at = np.flatnonzero(told["outcome"] == _PREDICTED)
         if self._others and not order.cut:
-            for row in np.flatnonzero(rows["outcome"] != told["outcome"]).tolist():
+            # What was coalesced was applied as if it was predicted, and is recomputed so.
+            wanted = np.where(told["outcome"] == _COALESCED, _PREDICTED, told["outcome"])
+            for row in np.flatnonzero(rows["outcome"] != wanted).tolist():
                 found, said = _outcome(rows[row]), _outcome(told[row])
                 self._say(order, told[row], f"outcome {said} was told, {found} is recomputed")
         for row, note in zip(at.tolist(), notes, strict=True):

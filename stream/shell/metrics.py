@@ -43,6 +43,11 @@ FAILED_COMMITS: Final[dict[int, CommitOutcome]] = {
     CommitAbortedError.exit_code: "aborted",
     CommitLateError.exit_code: "deadline",
 }
+_TAKEN_IN: Final = (
+    Outcome.PREDICTED,
+    Outcome.COALESCED,
+    Outcome.CONTROL,
+)  # with a time that counts
 REASON_NAMES: Final = tuple(reason.name.lower() for reason in Reason)
 
 
@@ -103,7 +108,7 @@ class Metrics:
         dead = rows[rows["outcome"] == Outcome.DEAD_LETTERED]
         if len(dead):
             self._dead_letters(dead)
-        good = (rows["outcome"] == Outcome.PREDICTED) | (rows["outcome"] == Outcome.CONTROL)
+        good = np.isin(rows["outcome"], _TAKEN_IN)
         for topic, name in enumerate(TOPICS):
             times_ms = rows["event_time_ms"][good & (code == topic)]
             if len(times_ms):

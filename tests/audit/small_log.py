@@ -44,7 +44,7 @@ class Line:
 # (topic, partition, offset, user, event id, outcome, first topic, first offset), in merged order.
 EVENTS = [
     (CLICKS, 0, 0, "ann", "a0", "predicted"),
-    (SEARCHES, 0, 0, "bob", "b0", "predicted"),
+    (SEARCHES, 0, 0, "bob", "b0", "coalesced"),
     (CLICKS, 0, 1, "ann", "a1", "predicted"),
     (CLICKS, 0, 2, "ann", "a0", "duplicate", CLICKS, 0),
     (CLICKS, 0, 4, "bob", "bad", "dead_lettered"),
@@ -54,7 +54,7 @@ EVENTS = [
     (CLICKS, 0, 6, "ann", "forget", "control"),
     (CLICKS, 0, 7, "ann", "a3", "forgotten"),
     (CLICKS, 0, 9, "ann", "a4", "predicted"),  # a new epoch
-    (CLICKS, 0, 10, "bob", "b2", "coalesced"),
+    (CLICKS, 0, 10, "bob", "b2", "predicted"),
     (CLICKS, 1, 0, "cat", "c0", "predicted"),
     (CLICKS, 1, 1, "dan", "d0", "predicted"),
     (CLICKS, 1, 2, "cat", "c1", "predicted"),
@@ -72,6 +72,7 @@ class Lines:
         self.dead_letters = []
         self.receipts = []
         self._offsets = defaultdict(int)
+        self._seqs = {}
         seqs, user_seqs, epochs = defaultdict(int), defaultdict(int), {}
         for topic, number, offset, user, event_id, outcome, *_ in events:
             value = json.dumps({"event_id": event_id, "user_id": user}).encode()
@@ -81,9 +82,11 @@ class Lines:
             seqs[number] += 1
             if outcome == "control":
                 epochs.pop(user, None)
-            if outcome == "predicted":
+            self._seqs[topic, number, offset] = seqs[number]
+            if outcome in {"predicted", "coalesced"}:
                 epoch = epochs.setdefault(user, seqs[number])
                 user_seqs[user, epoch] += 1
+            if outcome == "predicted":
                 self._predict(topic, number, offset, user, epoch, user_seqs, seqs)
             if outcome == "dead_lettered":
                 self._dead_letter(topic, number, offset, user, value)
@@ -128,6 +131,7 @@ class Lines:
                     "offset_next": after,
                     "predicted": len(rows) - len(exceptions),
                     "exceptions": exceptions,
+                    "exception_seqs": [self._seqs[topic, number, row[0]] for row in exceptions],
                 }
                 key = f"{topic}-{number}".encode()
                 self._out(self.receipts, NAMES.receipts, 0, key, json.dumps(note).encode())

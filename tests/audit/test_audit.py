@@ -31,7 +31,7 @@ def test_correct_log_balances():
         "events=16 predicted=9 duplicate=2 dead_lettered=2 control=1 forgotten=1 coalesced=1"
         " in_flight=0 problems=0"
     )
-    assert report.counts[CLICKS, 0]["predicted"] == 4
+    assert report.counts[CLICKS, 0]["predicted"] == 5
     assert not report.truncated
 
 
@@ -231,7 +231,9 @@ def test_receipt_with_a_wrong_count():
 
 def test_receipt_names_a_hole_and_another_range():
     lines = Lines()
-    lines.receipt(CLICKS, 0, 5).edit(predicted=0, exceptions=[[8, "control"], [2, "forgotten"]])
+    lines.receipt(CLICKS, 0, 5).edit(
+        predicted=0, exceptions=[[8, "control"], [2, "forgotten"]], exception_seqs=[9, 4]
+    )
     _, text = shown(lines)
     assert f"{CLICKS}-0-8: a receipt names an offset that holds no event" in text
     assert f"{CLICKS}-0-2: a receipt names an offset outside its range" in text
@@ -245,7 +247,7 @@ def test_unreadable_records_are_problems():
     lines.dead_letters[0].headers = []
     _, text = shown(lines)
     assert f"{NAMES.receipts}-0-3: receipt cannot be read" in text
-    assert f"{NAMES.predictions}-0-2: cannot be read: not a JSON object" in text
+    assert f"{NAMES.predictions}-0-1: cannot be read: not a JSON object" in text
     assert f"{NAMES.dead_letters}-0-0: cannot be read: no header 'topic'" in text
     assert "prediction_id 'x' is not" in text
 
@@ -318,7 +320,7 @@ def test_log_start_after_retention():
     assert report.problems.shown == []
     assert report.truncated
     assert report.firsts_gone == 2
-    assert report.total("predicted") == 6
+    assert report.total("predicted") == 7
 
 
 def test_since_starts_every_input_at_a_time():

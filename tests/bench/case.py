@@ -23,6 +23,7 @@ class Case:
     guarantee: str = "exactly_once"
     bundle: str = ""
     compression: str = "none"  # of the load, by its producer
+    catch_up_age_s: float = 0.0  # Forecart's setting
     deadline_s: float = 300.0
     card: Card = field(default_factory=Card)
 

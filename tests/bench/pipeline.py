@@ -110,8 +110,7 @@ class Pipeline:
         partition, taken = self._take()
         number, note = partition.number, self._clock.note
         note("order")
-        applied = partition.engine.apply(taken.batch, taken.first)
-        partition.note_applied(taken, applied)
+        applied = partition.apply(taken, 0)
         note("apply")
         scores = self.serving.scorer.score(number, applied.plan)
         note("score")

@@ -26,6 +26,8 @@ from tests.bench.card import Card
 from tests.bench.case import Case, Result
 from tests.bench.random_bundle import OUTPUT, random_bundle
 
+CATCH_UP_AGE_S = 2.0
+
 
 class Entry(NamedTuple):
     """A contender in a profile."""
@@ -34,6 +36,7 @@ class Entry(NamedTuple):
     profile: str  # step: no item list; full: top-10
     items: int  # of the bundle
     events_max: int = 1 << 30  # in a run
+    catch_up_age_s: float = 0.0
 
 
 CONTENDERS = {
@@ -43,6 +46,9 @@ CONTENDERS = {
     "full": Entry("forecart", "full", 2_000),
     "full-20000": Entry("forecart", "full", 20_000),
     "full-43000": Entry("forecart", "full", 43_000),
+    # The same, while the load is old: two seconds after the last of it was written.
+    "step-catch-up": Entry("forecart", "step", 2_000, catch_up_age_s=CATCH_UP_AGE_S),
+    "full-catch-up": Entry("forecart", "full", 2_000, catch_up_age_s=CATCH_UP_AGE_S),
     # The rivals, each with as many events as it takes in half a minute.
     "faust": Entry("faust", "step", 0, 15_000),
     "quix": Entry("quix", "step", 0, 30_000),
@@ -82,6 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
                         guarantee=options.guarantee,
                         bundle=bundle_of(entry, options.bundle),
                         compression=options.compression,
+                        catch_up_age_s=entry.catch_up_age_s,
                         card=Card(partitions=options.partitions),
                     )
                     runs.append({"name": name, "mode": mode, "round": number, **run_once(case)})

@@ -56,6 +56,7 @@ def plan(bundle: Bundle, rows: int, seed: int = 1) -> Plan:
         head=rng.integers(0, 1000, (rows, HEAD_COUNT)).astype(np.float32),
         context=np.zeros((rows, 3), np.uint32),
         recent=rng.choice(keys, (rows, WINDOW_STEPS)),
+        listed=np.ones(rows, bool),
     )
 
 

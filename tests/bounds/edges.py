@@ -52,7 +52,7 @@ def clicks(count: int, size: int = 0, user: str = "ann") -> list[Record]:
 
 
 def partition_of_records(
-    records: Sequence[Record], dead_letters_per_minute_max: int
+    records: Sequence[Record], dead_letters_per_minute_max: int, catch_up_ms: int = 0
 ) -> tuple[Partition, ThreadPoolExecutor]:
     """Make a partition whose clicks are these records, all there, and the others caught up."""
     engine = Engine(EngineConfig(hidden_users_max=8), 0, 64)
@@ -62,4 +62,5 @@ def partition_of_records(
         buffer.append(FakeChunk(buffer.name, 0, 0, mine, len(mine)))
     pool = ThreadPoolExecutor(1)
     order = Order(Decoder(1), pool, 0, 0, 300_000)
-    return Partition(engine, buffers, order, {}, dead_letters_per_minute_max), pool
+    limits = dead_letters_per_minute_max, catch_up_ms
+    return Partition(engine, buffers, order, {}, *limits), pool

@@ -33,7 +33,7 @@ NO_LIMITS: Final = frozenset({
 PASSED_ON: Final = {
     "topic_bytes_max": "buffer_bytes_max", "merge_hold_ms": "merge_hold_s",
     "at_once_rows_max": "AT_ONCE_ROWS_MAX", "commit_interval_s": "commit_interval_ms",
-    "user_ttl_ms": "user_ttl_days",
+    "user_ttl_ms": "user_ttl_days", "catch_up_ms": "catch_up_age_s",
 }  # fmt: skip
 HEAD: Final = """# Limits
 

@@ -5,13 +5,13 @@ import time
 
 import pytest
 
-from stream.core.layout import TOPICS
+from stream.core.layout import TOPICS, Outcome
 from stream.core.plan import Plan, Scores
 from stream.flow.stops import StuckError
 from stream.shell.batches import HEADER
 from stream.shell.chunk import ChunkLimits, FetchedChunk, new_scratch, take_chunk
 from tests.bounds.edges import clicks, partition_of_records
-from tests.flow.fakes import FakeChunk, FakeTransaction, Rig, make_rig
+from tests.flow.fakes import WRITTEN_MS, FakeChunk, FakeTransaction, Rig, make_rig
 from tests.flow.test_worker import START, until
 from tests.oracle.int_scorer import IntScorer
 from tests.shell.batch_making import make_batch, partition_records, read_chunks
@@ -36,6 +36,20 @@ async def test_a_topic_is_held_back_beyond_its_bytes(beyond: int) -> None:
 
 
 @pytest.mark.parametrize("beyond", THREE)
+def test_rows_beyond_an_age_tell_each_users_last(beyond: int) -> None:
+    """An age is that of the newest record."""
+    partition, pool = partition_of_records(clicks(3), 10, catch_up_ms=MINUTE_MS)
+    taken = partition.take(64, WRITTEN_MS)
+    assert taken is not None
+    applied = partition.apply(taken, WRITTEN_MS + MINUTE_MS + beyond)
+    told = [Outcome.PREDICTED] * 3
+    if beyond > 0:
+        told[:2] = [Outcome.COALESCED] * 2
+    assert applied.rows["outcome"].tolist() == told
+    pool.shutdown()
+
+
+@pytest.mark.parametrize("beyond", THREE)
 def test_dead_letters_a_minute_slow_the_partition_down(beyond: int) -> None:
     """It waits for the next minute; nothing is dropped."""
     records = [(b"ann", b"{")] * (40 + beyond) + clicks(3)
@@ -48,8 +62,7 @@ def test_dead_letters_a_minute_slow_the_partition_down(beyond: int) -> None:
         taken = partition.take(rows_max, now_ms)
         if taken is None:
             return None
-        applied = partition.engine.apply(taken.batch, taken.first)
-        partition.note_applied(taken, applied)
+        applied = partition.apply(taken, now_ms)
         settled = partition.engine.settle(applied, scorer.score(0, applied.plan))
         partition.note_settled(taken, settled, now_ms)
         return len(settled.rows)

@@ -26,7 +26,7 @@ def test_correct_log_passes(on_broker, kafka, topic_prefix):
         "coalesced",
         "in_flight",
     ]
-    assert lines[1].split() == [f"{topic_prefix}clicks-0", "4", "1", "1", "1", "1", "1", "0"]
+    assert lines[1].split() == [f"{topic_prefix}clicks-0", "5", "1", "1", "1", "1", "0", "0"]
     assert result.exit_code == 0
 
 

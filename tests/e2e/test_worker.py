@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -56,6 +57,26 @@ def test_at_least_once_balances_too(deployment: Deployment) -> None:
     worker.start("--set", "guarantee=at_least_once")
     report = deployment.settled(events, repeats=True)
     assert report.problems.count == 0, report.summary()
+
+
+def test_catching_up_tells_each_users_last(deployment: Deployment) -> None:
+    """All is late at first; what comes after the start is in time and told one by one."""
+    flag = ("--set", "catch_up_age_s=1.5")
+    late = deployment.publish_shop(20_000, seed=15)
+    time.sleep(2)
+    worker = deployment.start(*flag)
+    until(lambda: deployment.committed() > 0.2 * late, "progress")
+    worker.kill()
+    worker.start(*flag)
+    report = deployment.settled(late)
+    assert report.problems.count == 0, report.summary()
+    coalesced = report.total("coalesced")
+    assert coalesced > late / 4  # of 300 users
+    worker.wait_until_it_runs()
+    events = late + deployment.publish_shop(300, seed=16)
+    report = deployment.settled(events)
+    assert report.problems.count == 0, report.summary()
+    assert report.total("coalesced") == coalesced
 
 
 def test_rubbish_among_good_events(deployment: Deployment) -> None:

@@ -31,6 +31,9 @@ Record = tuple[bytes | None, bytes]
 Headers = Sequence[Sequence[tuple[str, bytes]] | None]
 
 
+WRITTEN_MS = 2_000_000_000_000  # record time of a fake chunk: later than any event
+
+
 @dataclass(slots=True)
 class FakeChunk:
     """stream.flow.ports.Chunk over a list."""
@@ -42,7 +45,7 @@ class FakeChunk:
     end_offset: int
     received_ms: int = 0
     generation: int = 1
-    timestamp_ms: int = 2_000_000_000_000
+    timestamp_ms: int = WRITTEN_MS
 
     @property
     def offset_next(self) -> int:
@@ -164,7 +167,8 @@ def limits(**changed: Any) -> FlowLimits:
         "merge_wait_ms": 5, "merge_hold_ms": 10_000, "future_ms_max": 300_000,
         "commit_interval_s": 0.05, "commit_events_max": 1000,
         "commit_bytes_max": 1 << 20, "batch_deadline_s": 20.0,
-        "dead_letters_per_minute_max": 10_000, "hidden_users_max": 32, "model_warm_ms": 10.0,
+        "dead_letters_per_minute_max": 10_000, "catch_up_ms": 0,
+        "hidden_users_max": 32, "model_warm_ms": 10.0,
         "model_warm_share": 0.9, "model_warm_s_max": 60.0, "model_shadow_share": 1.0, **changed,
     })  # fmt: skip
 

@@ -3,7 +3,7 @@
 from stream.core.layout import TOPICS
 from stream.local.shop import Shop
 from stream.local.shop_faults import FaultRates
-from tests.flow.fakes import FakeChunk, Record
+from tests.flow.fakes import WRITTEN_MS, FakeChunk, Record
 
 Log = tuple[list[Record], list[Record], list[Record]]
 
@@ -22,13 +22,15 @@ def shop_log(seed: int, events_max: int, users: int = 20) -> Log:
     return log
 
 
-def chunks_of(log: Log, sizes: int, received_ms: int = 0) -> list[FakeChunk]:
+def chunks_of(
+    log: Log, sizes: int, received_ms: int = 0, written_ms: int = WRITTEN_MS
+) -> list[FakeChunk]:
     """Cut each topic into chunks of `sizes` records; every one knows the end of the log."""
     chunks = []
     for topic, records in enumerate(log):
         for first in range(0, max(1, len(records)), sizes):
             part = records[first : first + sizes]
-            chunks.append(
-                FakeChunk(TOPICS[topic], 0, first, part, len(records), received_ms=received_ms)
-            )
+            chunk = FakeChunk(TOPICS[topic], 0, first, part, len(records), received_ms)
+            chunk.timestamp_ms = written_ms
+            chunks.append(chunk)
     return chunks

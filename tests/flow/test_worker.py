@@ -11,7 +11,7 @@ import pytest
 from stream.core.layout import TOPICS
 from stream.core.plan import Scorer
 from stream.flow.stops import EngineError, HoleError
-from tests.flow.fakes import FakeChunk, FakeTransaction, Rig, make_rig
+from tests.flow.fakes import WRITTEN_MS, FakeChunk, FakeTransaction, Rig, make_rig
 from tests.flow.logs import Log, chunks_of, shop_log
 from tests.oracle.int_scorer import IntScorer
 
@@ -30,11 +30,14 @@ def done(rig: Rig, log: Log) -> bool:
     return rig.transaction.offsets == wanted
 
 
-async def play(log: Log, size: int, scorer: Scorer | None = None, **changed: int) -> Rig:
+async def play(
+    log: Log, size: int, scorer: Scorer | None = None,
+    written_ms: int = WRITTEN_MS, **changed: int,
+) -> Rig:  # fmt: skip
     rig = make_rig(scorer or IntScorer(), **changed)
     rig.worker.start()
     await rig.worker.on_assigned(START)
-    for chunk in chunks_of(log, size):
+    for chunk in chunks_of(log, size, written_ms=written_ms):
         rig.worker.on_chunk(chunk)
     await until(lambda: done(rig, log) or bool(rig.failures), "the whole log to be committed")
     rig.worker.stop(5)

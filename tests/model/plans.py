@@ -70,4 +70,5 @@ def plan_of(
         head=rng.integers(0, 50, (rows, HEAD_COUNT)).astype(np.float32),
         context=np.zeros((rows, 3), np.uint32),
         recent=np.zeros((rows, 0), np.uint64) if recent is None else recent,
+        listed=np.ones(rows, bool),
     )

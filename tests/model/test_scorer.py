@@ -32,6 +32,21 @@ def close(one: Scores, other: Scores, tolerance: float) -> None:
     assert np.array_equal(one.items, other.items)
 
 
+def test_a_row_that_is_not_listed_has_no_items_and_all_else(
+    bundle: Bundle, scorer: OnnxScorer
+) -> None:
+    segments = [Segment(*history(bundle, 1 + seed % 7, seed)) for seed in range(150)]
+    plan = plan_of(segments)
+    listed = np.arange(len(segments)) % 3 == 0
+    every, some = scorer.score(0, plan), scorer.score(0, plan._replace(listed=listed))
+    for name in ("next_event", "purchase", "hazard"):
+        assert np.array_equal(getattr(some, name), getattr(every, name))
+    assert np.array_equal(some.items[listed], every.items[listed])
+    assert some.item_scores[listed] == pytest.approx(every.item_scores[listed], abs=1e-5)
+    assert (some.items[~listed] == 0).all()
+    assert np.isneginf(some.item_scores[~listed]).all()
+
+
 def test_scores_are_those_of_the_reference(bundle: Bundle, scorer: OnnxScorer) -> None:
     from export.bundles import reference  # noqa: PLC0415 - needs the extra
     from export.bundles.weights import random_weights  # noqa: PLC0415

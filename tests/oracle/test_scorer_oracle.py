@@ -39,6 +39,7 @@ def plan_of(
         head=np.zeros((len(rows), 28), np.float32),
         context=np.array([CONTEXT] * len(rows), np.uint32).reshape(-1, 3),
         recent=np.array([[5, 0, 6]] * len(rows), np.uint64).reshape(-1, 3),
+        listed=np.ones(len(rows), bool),
     )
 
 

@@ -14,9 +14,9 @@ import numpy as np
 from stream.audit.run import Names
 from stream.core.config import EngineConfig
 from stream.core.engine import Engine
-from stream.core.layout import NEVER_MS, TOPICS, Outcome, Reason
+from stream.core.layout import NEVER_MS, TOPICS, Outcome, Reason, Records
 from stream.core.plan import Scores
-from stream.core.results import Batch, Settled
+from stream.core.results import ROW, Batch, Settled
 from stream.served.order import Order, read_order
 from stream.wire.decode import Decoded, Decoder
 from stream.wire.outputs import encode_alerts
@@ -58,10 +58,8 @@ class Reference:
         scorer = IntScorer()
         scorer.open(self._number, self._config.hidden_users_max)
         parts = engine.run(self._batch, lambda plan: scorer.score(self._number, plan))
-        outcomes = np.concatenate([part.rows["outcome"] for part in parts]) if parts else []
-        found = []
-        if list(outcomes) != self._order.rows["outcome"].tolist():
-            found.append(f"partition {self._number}: outcomes differ from the reference")
+        rows = np.concatenate([part.rows for part in parts]) if parts else np.zeros(0, ROW)
+        found = self._compare_outcomes(rows)
         found += self._compare_state(engine)
         found += self._compare(PREDICTIONS, self._predictions(parts), repeats=repeats)
         found += self._compare(ALERTS, self._alerts(parts), repeats=repeats)
@@ -143,6 +141,20 @@ class Reference:
             if (TOPICS[order.rows["topic"][row]], int(order.rows["offset"][row])) in aside
         ]
 
+    def _compare_outcomes(self, rows: Records) -> list[str]:
+        """Compare outcomes; what was coalesced must have a later prediction of the same user."""
+        told = self._order.rows["outcome"]
+        coalesced = told == Outcome.COALESCED
+        if not np.array_equal(rows["outcome"], np.where(coalesced, Outcome.PREDICTED, told)):
+            return [f"partition {self._number}: outcomes differ from the reference"]
+        last: dict[tuple[int, int], int] = {}
+        users = zip(rows["user"].tolist(), rows["user_epoch"].tolist(), strict=True)
+        for at, (whose, outcome) in enumerate(zip(users, told.tolist(), strict=True)):
+            if outcome in {Outcome.PREDICTED, Outcome.COALESCED}:
+                last[whose] = at
+        lost = np.flatnonzero(coalesced[list(last.values())])
+        return [f"partition {self._number}: a user's last row was coalesced"] if len(lost) else []
+
     def _compare_state(self, engine: Engine) -> list[str]:
         state = dict(self._state)
         ours = state.pop(HEADER_KEY, None)
@@ -178,7 +190,7 @@ class Reference:
         columns = zip(*(part.scores[:5] for part in parts), strict=True)
         scores = Scores(*(np.concatenate(column) for column in columns))
         churn = np.concatenate([part.churn for part in parts])
-        predicted = rows[rows["outcome"] == Outcome.PREDICTED]
+        predicted = rows[self._order.rows["outcome"] == Outcome.PREDICTED]
         return encoder.encode(self._number, predicted, self._batch.users, scores, churn, 0)
 
     def _alerts(self, parts: list[Settled]) -> list[bytes]:

@@ -14,6 +14,7 @@ from stream.audit.run import audit
 from stream.flow.limits import FlowLimits
 from stream.wire.topics import ALERTS
 from tests.sim.broker import Transactions
+from tests.sim.clock import SimClock
 from tests.sim.events import draw_events
 from tests.sim.faults import Plan, Table, draw_plan
 from tests.sim.ledger import Ledger
@@ -39,6 +40,7 @@ EXPECTED = {
     20: {"stuck_scorer"},
     23: {"broken_scorer"},
 }
+CATCH_UP_SHARE = 0.4  # of runs that coalesce rows written before a moment
 _loop = StepLoop()
 
 
@@ -116,6 +118,7 @@ def draw_shape(chance: random.Random) -> Shape:
         commit_bytes_max=chance.choice((30_000, 1 << 20)),
         batch_deadline_s=4.0,
         dead_letters_per_minute_max=chance.choice((5, 10_000)),
+        catch_up_ms=0,
         hidden_users_max=config.hidden_users_max,
         model_warm_ms=10.0,
         model_warm_share=0.9,
@@ -132,6 +135,10 @@ def draw_shape(chance: random.Random) -> Shape:
         )
         for number in range(PARTITIONS)
     ]
+    if aside.random() < CATCH_UP_SHARE:  # what is written from some event on counts as in time
+        start = aside.choice([event for part in events for event in part])
+        age_ms = SimClock().now_ms() - start.timestamp_ms
+        setup = replace(setup, limits=replace(limits, catch_up_ms=max(1, age_ms)))
     return Shape(
         setup,
         events,

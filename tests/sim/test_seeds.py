@@ -9,6 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from stream.core.layout import Outcome
+from stream.core.results import Applied
+from stream.flow import partition
 from stream.flow.order import Order
 from tests.sim import run
 from tests.sim.faults import KINDS
@@ -93,6 +96,16 @@ def test_an_order_that_is_no_legal_merge_is_seen(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Order, "_times", lambda order, buffer: -times(order, buffer))
     found = [problem for seed in (0, 2, 3) for problem in play(seed).problems]
     assert any("which was there" in problem for problem in found), found
+
+
+def test_a_users_last_row_that_is_left_out_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def all_of_them(applied: Applied) -> None:
+        rows = applied.rows
+        rows["outcome"][rows["outcome"] == Outcome.PREDICTED] = Outcome.COALESCED
+
+    monkeypatch.setattr(partition, "coalesce", all_of_them)
+    found = [problem for seed in range(12) for problem in play(seed).problems]
+    assert any("last row was coalesced" in problem for problem in found), found
 
 
 def test_results_are_kept_and_added_up(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def setup(case: Case) -> Made:
         "items_top": 0 if case.profile == "step" else 10,
         "guarantee": case.guarantee,
         "bundle": case.bundle,
+        "catch_up_age_s": case.catch_up_age_s,
         "provider": "cpu",
         "web_port": free_port(),
         "state_dir": tempfile.mkdtemp(prefix="forecart-bench-"),
