@@ -1,0 +1,118 @@
+"""`python -m tests.bench.restore --users 1000000`: how long a worker takes to have its state again.
+
+The changelog is written once, as commits write it: each user once, full windows, all synthetic.
+Then a worker restores it, over and over: a process of its own, with default settings, on a broker
+on the same machine. Told are the seconds from its first fetch of the changelog until the last
+partition was restored, those from its start until it runs, and what it takes in memory.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+import psutil
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from stream.local.kafka import EmbeddedKafka
+from stream.settings import Settings
+from stream.shell.producer import ProducerConfig, produce_all
+from stream.wire.state import changelog
+from stream.wire.topics import INPUTS, STATE
+from tests.bench import machine
+from tests.bench.card import Card
+from tests.bench.full_users import FullUsers
+from tests.deployment import Deployment
+
+SHARE: Final = 10_000  # users of a partition in a transaction
+DEADLINE_S: Final = 60.0
+READY_S: Final = 300.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Fill the changelog, then restore it several times."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.restore", description=__doc__)
+    parser.add_argument("--users", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args(arguments)
+    about = machine.card()
+    print(f"{about['processor']}, {about['cores']} cores, commit {about['commit']}; synthetic")
+    with tempfile.TemporaryDirectory(prefix="forecart-restore-") as name:
+        broker = EmbeddedKafka(Path(name) / "kafka")
+        settings = Settings(
+            broker=broker.up(), topic_prefix="restore-", group="restore", provider="cpu",
+            users_max=options.users, web_port=0, state_dir=name,
+        )  # fmt: skip
+        deployment = Deployment(settings)
+        try:
+            written = fill(settings, options.users)
+            rounds = [restored(deployment, options.users, written) for _ in range(options.rounds)]
+        finally:
+            deployment.stop()
+            broker.down()
+    for what in rounds[0]:
+        values = [done[what] for done in rounds]
+        print(f"{what}={statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})")
+    return 0
+
+
+def fill(settings: Settings, users: int) -> int:
+    """Write the changelog and the group's offsets that go with it; returns its bytes."""
+    full = FullUsers(Card(partitions=settings.partitions), users)
+    offsets = {settings.topic(name): 0 for name in INPUTS}
+    config = ProducerConfig(settings.broker)
+    producer = Producer({**config.librdkafka(), "transactional.id": "fill"})
+    producer.init_transactions(DEADLINE_S)
+    written = 0
+    for first in range(0, max(len(engine.state.users) for engine in full.engines), SHARE):
+        producer.begin_transaction()
+        for number, engine in enumerate(full.engines):
+            part = slice(first, first + SHARE)
+            engine.state.dirty[part] = engine.state.users["epoch"][part] != 0
+            records = changelog(engine, settings.partitions, offsets, {})
+            keys, values = [key for key, _ in records], [value for _, value in records]
+            produce_all(
+                producer, settings.topic(STATE), number, keys, values, None,
+                message_bytes_max=config.message_bytes_max, deadline_s=DEADLINE_S,
+            )  # fmt: skip
+            written += sum(map(len, keys)) + sum(len(value or b"") for value in values)
+        producer.commit_transaction(DEADLINE_S)
+    consumer = Consumer({"bootstrap.servers": settings.broker, "group.id": settings.group})
+    places = [
+        TopicPartition(name, number, 0) for name in offsets for number in range(settings.partitions)
+    ]
+    consumer.commit(offsets=places, asynchronous=False)
+    consumer.close()
+    return written
+
+
+def restored(deployment: Deployment, users: int, written: int) -> dict[str, float]:
+    """Restore it once, in a new process."""
+    worker = deployment.worker()
+    began = time.monotonic()
+    worker.start()
+    worker.wait_until_it_runs(READY_S)
+    ready_s = time.monotonic() - began
+    assert worker.metric("forecart_state_users") == users
+    assert worker.process is not None
+    process = psutil.Process(worker.process.pid)
+    times = process.cpu_times()
+    # By partition: from its first records until all are restored.
+    restore_s = worker.metric("forecart_recovery_duration_seconds_sum")
+    restore_s /= deployment.settings.partitions
+    memory = process.memory_info().rss
+    worker.stop()
+    return {
+        "restore_s": restore_s,
+        "start_to_running_s": ready_s,
+        "MB_read": written / 1e6,
+        "cpu_s": times.user + times.system,
+        "rss_bytes_per_user": memory / users,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
