@@ -7,7 +7,6 @@ partition was restored, those from its start until it runs, and what it takes in
 """
 
 import argparse
-import statistics
 import sys
 import tempfile
 import time
@@ -25,11 +24,14 @@ from stream.wire.topics import INPUTS, STATE
 from tests.bench import machine
 from tests.bench.card import Card
 from tests.bench.full_users import FullUsers
+from tests.bench.present import spread
 from tests.deployment import Deployment
 
 SHARE: Final = 10_000  # users of a partition in a transaction
 DEADLINE_S: Final = 60.0
 READY_S: Final = 300.0
+WORKER_BYTES: Final = 670_000_000  # without its users: python -m tests.bench.resident
+TARGETS: Final = {"restore_s": 10, "bytes_per_user": 2_048}  # of 1,000,000 users
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,7 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
             broker.down()
     for what in rounds[0]:
         values = [done[what] for done in rounds]
-        print(f"{what}={statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})")
+        target = f", target {TARGETS[what]:,}" if what in TARGETS else ""
+        print(f"{what}: {spread(values, '{:,.1f}')}{target}")
     return 0
 
 
@@ -110,7 +113,7 @@ def restored(deployment: Deployment, users: int, written: int) -> dict[str, floa
         "start_to_running_s": ready_s,
         "MB_read": written / 1e6,
         "cpu_s": times.user + times.system,
-        "rss_bytes_per_user": memory / users,
+        "bytes_per_user": (memory - WORKER_BYTES) / users,
     }
 
 
