@@ -50,7 +50,7 @@ MEASURED: Final = {
         f"{BENCH}.changelog --memory --users 1000000",
     ),
     "worker_mb": Measured(
-        670,
+        340,
         "MB",
         "of a worker with 300 users after 30,000 events at full speed, at most",
         f"{BENCH}.resident",
@@ -222,9 +222,8 @@ def memory_bytes(load: Load, settings: Settings, partitions: int, held: int) -> 
     users = _users_of(load, settings, partitions)
     pool = 2 * min(settings.hidden_users_max, users) * load.hidden_floats * 4
     each = users * user_bytes(settings) + pool + settings.buffer_bytes_max
-    growing = users * row_bytes(settings)  # one engine's arrays, old and new while they double
     under_way = 2 * settings.commit_bytes_max  # one transaction ends while the next fills
-    return int(MEASURED["worker_mb"].value * MB) + held * each + growing + under_way
+    return int(MEASURED["worker_mb"].value * MB) + held * each + under_way
 
 
 def _users_of(load: Load, settings: Settings, partitions: int) -> int:

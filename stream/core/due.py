@@ -46,9 +46,10 @@ class DueIndex:
 
     def rebuild(self, state: State) -> None:
         """Enter all users anew, after a restore."""
-        self._heap = []
         state.due_bucket[:] = NO_BUCKET
-        self.note(state, np.flatnonzero(state.users["epoch"]).astype(np.int32))
+        slots = np.flatnonzero(state.users["epoch"]).astype(np.int32)
+        _move_earlier(state, slots, self._bucket_ms, np.empty(len(slots), np.int32))
+        self._clear(state)
 
     def bucket_next(self) -> int:
         """Return the first bucket with an entry, live or not; NO_BUCKET when there is none."""

@@ -51,15 +51,15 @@ class State(NamedTuple):
     clock: Records  # (1,) CLOCK
 
 
-def new_state(slots_count: int, window_steps: int, pool_rows: int) -> State:
-    """Make an empty state."""
+def new_state(slots_count: int, window_steps: int, pool_rows: int, slots_max: int = 0) -> State:
+    """Make an empty state; up to `slots_max` slots it grows without a copy of users and ring."""
     clock = np.zeros(1, CLOCK)
     clock["watermark_ms"] = NEVER_MS
     clock["free_count"] = slots_count
     clock["newest"] = clock["oldest"] = -1
     return State(
-        users=np.zeros(slots_count, USER),
-        ring=np.zeros((slots_count, window_steps), STEP),
+        users=_zeros(slots_count, slots_max, USER),
+        ring=_zeros(slots_count, slots_max, STEP, window_steps),
         newer=np.full(slots_count, -1, np.int32),
         older=np.full(slots_count, -1, np.int32),
         free=np.arange(slots_count - 1, -1, -1, dtype=np.int32),
@@ -71,11 +71,25 @@ def new_state(slots_count: int, window_steps: int, pool_rows: int) -> State:
     )
 
 
+def _zeros(slots_count: int, slots_max: int, dtype: np.dtype[np.void], *shape: int) -> Records:
+    """Make the first slots of an array of all: memory is taken where it is written, not before."""
+    try:
+        return np.zeros((max(slots_count, slots_max), *shape), dtype)[:slots_count]
+    except MemoryError:  # all of them are more than the machine has: they grow by copies
+        return np.zeros((slots_count, *shape), dtype)
+
+
 def grown(state: State, slots_count: int) -> State:
-    """Copy into more slots. Costs one copy of everything; doubling makes that rare."""
+    """Give more slots. What is small is copied, users and ring only beyond what was reserved."""
     old = len(state.users)
     bigger = new_state(slots_count, state.ring.shape[1], len(state.pool_owner))
-    for name in ("users", "ring", "newer", "older", "dirty", "due_bucket", "hidden_row"):
+    copied = ["newer", "older", "dirty", "due_bucket", "hidden_row"]
+    users, ring = state.users.base, state.ring.base  # None in a copy of a state
+    if users is not None and ring is not None and slots_count <= min(len(users), len(ring)):
+        bigger = bigger._replace(users=users[:slots_count], ring=ring[:slots_count])
+    else:
+        copied += ["users", "ring"]
+    for name in copied:
         getattr(bigger, name)[:old] = getattr(state, name)
     used = int(state.clock["free_count"][0])
     added = np.arange(slots_count - 1, old - 1, -1, dtype=np.int32)
@@ -146,6 +160,13 @@ def link_newest(state: State, slot: int) -> None:
     else:
         clock.oldest = slot
     clock.newest = slot
+
+
+@compiled
+def link_all(state: State, slots: npt.NDArray[np.int64]) -> None:
+    """Put slots at the recent end, one after the other."""
+    for slot in slots:
+        link_newest(state, slot)
 
 
 @compiled

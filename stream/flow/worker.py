@@ -373,6 +373,7 @@ class Worker:
             )  # fmt: skip
             partitions.append(partition)
             self._models.open(engine)
+            self._gauges.tell(engine)
             buffers.update({(buffer.name, number): buffer for buffer in partition.buffers})
         self._partitions = partitions
         self._buffers = buffers

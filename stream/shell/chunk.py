@@ -134,6 +134,8 @@ def take_chunk(chunk: FetchedChunk, records: Any, limits: ChunkLimits, scratch: 
     one batch if there is any; of one that covers too many offsets, the next part of it. Raises
     CorruptRecordException on a wrong checksum and on lengths and offsets that cannot be.
     """
+    # Never asked, and it refers back: with it a response lives until cycles are looked for.
+    records._records_iterator = None
     kept: KeptRecords = records._records
     read_committed = records._isolation_level == READ_COMMITTED
     while (batch := kept.peek()) is not None:

@@ -29,6 +29,7 @@ from stream.wire.state_check import (
 HEADER_KEY = b"\x00header"
 FORGOTTEN_PREFIX = b"\x00forgotten"
 _FIXED_BYTES = 1 + USER.itemsize
+_STEP_BYTES = STEP.itemsize
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,18 +206,16 @@ def _unpack(
     Returns how many rows were taken, and the index into FIELDS of what is wrong in the next one.
     """
     fixed = users.shape[1]
-    window, step_bytes = ring.shape[1], ring.shape[2]
+    window = ring.shape[1] // _STEP_BYTES
     start = 0
     for index in range(len(slots)):
         slot = slots[index]
         users[slot] = rows[start + 1 : start + 1 + fixed]
         first = start + 1 + fixed
-        steps = (ends[index] - first) // step_bytes
+        steps = (ends[index] - first) // _STEP_BYTES
         kept = min(steps, window)
         users[slot, fixed - 1] = kept
-        for position in range(kept):
-            at = first + (steps - kept + position) * step_bytes
-            ring[slot, position] = rows[at : at + step_bytes]
+        ring[slot, : kept * _STEP_BYTES] = rows[ends[index] - kept * _STEP_BYTES : ends[index]]
         wrong = wrong_field(user_records[slot], ring_records[slot])
         if wrong:
             return index, wrong
@@ -262,7 +261,7 @@ def restore(engine: Engine, records: Iterable[tuple[bytes, bytes | None]]) -> He
             np.cumsum([len(value) for value in values]),
             slots,
             state.users.view(np.uint8).reshape(slots_count, USER.itemsize),
-            state.ring.view(np.uint8).reshape(slots_count, window, STEP.itemsize),
+            state.ring.view(np.uint8).reshape(slots_count, window * _STEP_BYTES),
             state.users,
             state.ring,
         )

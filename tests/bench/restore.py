@@ -16,6 +16,7 @@ from typing import Final
 import psutil
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from stream.commands.capacity_plan import MEASURED
 from stream.local.kafka import EmbeddedKafka
 from stream.settings import Settings
 from stream.shell.producer import ProducerConfig, produce_all
@@ -30,7 +31,7 @@ from tests.deployment import Deployment
 SHARE: Final = 10_000  # users of a partition in a transaction
 DEADLINE_S: Final = 60.0
 READY_S: Final = 300.0
-WORKER_BYTES: Final = 670_000_000  # without its users: python -m tests.bench.resident
+WORKER_BYTES: Final = MEASURED["worker_mb"].value * 1_000_000  # without its users
 TARGETS: Final = {"restore_s": 10, "bytes_per_user": 2_048}  # of 1,000,000 users
 
 

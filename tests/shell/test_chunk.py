@@ -1,6 +1,8 @@
 """Chunks against aiokafka's own reading of the same bytes, and at their limits."""
 
+import gc
 import struct
+import weakref
 
 import pytest
 from aiokafka.errors import CorruptRecordException
@@ -8,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.shell.batches import CODECS, HEADER
-from stream.shell.chunk import ChunkLimits, FetchedChunk
+from stream.shell.chunk import ChunkLimits, FetchedChunk, new_scratch, take_chunk
 from tests.shell.batch_making import (
     ABORT_KEY,
     CODEC_NUMBERS,
     COMMIT_KEY,
+    TOPIC,
     make_batch,
+    partition_records,
     read_chunks,
     read_stock,
     reseal,
@@ -203,3 +207,19 @@ def test_same_as_aiokafka(
         assert chunk.offset_first == at
         at = chunk.offset_next
     assert sum(chunk.bytes_count for chunk in chunks) == len(raw)
+
+
+def test_a_response_that_was_taken_is_gone_without_the_collector() -> None:
+    """Its bytes are most of what a worker takes in; aiokafka's iterator would keep them."""
+    raw = make_batch(0, [(0, b"key", b"value")])
+    records = partition_records(raw, 0, [])
+    gone = weakref.ref(records)
+    chunk = FetchedChunk(TOPIC, 0, 0, -1, 1)
+    gc.disable()
+    try:
+        assert take_chunk(chunk, records, ChunkLimits(), new_scratch(ChunkLimits()))
+        del records
+        assert gone() is None
+    finally:
+        gc.enable()
+    assert chunk.records().values() == [b"value"]
