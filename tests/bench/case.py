@@ -24,6 +24,7 @@ class Case:
     bundle: str = ""
     compression: str = "none"  # of the load, by its producer
     catch_up_age_s: float = 0.0  # Forecart's setting
+    workers: int = 1  # of Forecart
     deadline_s: float = 300.0
     card: Card = field(default_factory=Card)
 

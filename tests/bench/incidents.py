@@ -21,8 +21,7 @@ def nothing(_case: Case, _made: forecart.Made) -> None:
 
 def rebalance(_case: Case, made: forecart.Made) -> None:
     """A second worker joins and takes its share of the partitions, which it has to restore."""
-    environ = made.environ | {"FORECART_WEB_PORT": str(forecart.free_port())}
-    made.others.append(forecart.started(environ, made.log.with_suffix(".second.log")))
+    forecart.join(made, ".second.log")
 
 
 def swap(_case: Case, made: forecart.Made) -> None:

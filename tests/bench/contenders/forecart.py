@@ -62,6 +62,8 @@ def setup(case: Case) -> Made:
     log = Path("build/bench") / f"{case.prefix}worker.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     made = Made(settings, environ, started(environ, log), log)
+    for number in range(1, case.workers):
+        join(made, f".{number}.log")
     if case.mode == "live":
         until = time.monotonic() + READY_S
         while not is_ready(settings.web_port):
@@ -81,14 +83,26 @@ def started(environ: dict[str, str], log: Path) -> psutil.Popen:
         )
 
 
+def join(made: Made, suffix: str) -> None:
+    """Start a further worker."""
+    environ = made.environ | {"FORECART_WEB_PORT": str(free_port())}
+    made.others.append(started(environ, made.log.with_suffix(suffix)))
+
+
 def run(case: Case, made: Made) -> Result:
-    """Wait until every event is committed, then audit."""
+    """Wait until every event is committed, then audit.
+
+    Of several workers the rate is that of the second half, when all have joined.
+    """
     settings = made.settings
     progress = watched(case, made)
-    events, seconds, cpu_s = progress.rate()
+    from_events = case.events // 2 if case.workers > 1 else 0
+    events, seconds, cpu_s = progress.rate(from_events=from_events)
     stages = stages_us(settings.web_port)
-    made.worker.send_signal(signal.SIGTERM)
-    made.worker.wait(STOP_S)
+    for worker in (*made.others, made.worker):
+        worker.send_signal(signal.SIGTERM)
+    for worker in (*made.others, made.worker):
+        worker.wait(STOP_S)
     done = audit(made)
     if done.returncode:
         raise RuntimeError(f"the audit does not balance:\n{done.stdout}{done.stderr}")
@@ -117,7 +131,8 @@ def watched(case: Case, made: Made) -> Progress:
     settings = made.settings
     places = [(settings.topic(t), p) for t in TOPICS for p in range(settings.partitions)]
     with committed(case.bootstrap, settings.group, places) as done:
-        return watch(done, case.events, case.deadline_s, alive(made.worker, made.log))
+        each = [alive(worker, made.log) for worker in (made.worker, *made.others)]
+        return watch(done, case.events, case.deadline_s, lambda: sum(one() for one in each))
 
 
 def audit(made: Made, settle_s: int | None = None) -> subprocess.CompletedProcess[str]:
