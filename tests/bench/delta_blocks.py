@@ -167,4 +167,6 @@ class BlockReader:
         rows = np.frombuffer(value, np.uint8, offset=at)
         state = self._engine.state
         ends = np.cumsum(lengths.astype(np.int64))
-        _unpack(rows, ends, slots, *_bytes_of(self._engine), state.users, state.ring)
+        users, ring = _bytes_of(self._engine)
+        flat = ring.reshape(len(ring), -1)
+        _unpack(rows, ends, slots, users, flat, state.users, state.ring)
