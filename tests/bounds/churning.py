@@ -27,9 +27,9 @@ EVENT_MS: Final = 20  # between two events: users churn within minutes of shop t
 class Churn:
     """Makes records by topic; the same seed gives the same ones."""
 
-    def __init__(self, seed: int = 1, start_ms: int = START_MS, event_ms: int = EVENT_MS) -> None:
+    def __init__(self, seed: int = 1, start_ms: int = START_MS, event_ms: float = EVENT_MS) -> None:
         self._rng = random.Random(seed)
-        self._now_ms = start_ms
+        self._now_ms = float(start_ms)
         self._event_ms = event_ms
         self._seen = 0
         self._recent = ["first"] * 500
@@ -54,7 +54,7 @@ class Churn:
             return user.encode(), b'{"event_id":"broken'
         event: dict[str, object] = {
             "event_id": f"e-{self._seen}", "event_type": ("click", "search", "purchase")[topic],
-            "event_time": self._now_ms, "user_id": user, "channel": "web",
+            "event_time": int(self._now_ms), "user_id": user, "channel": "web",
         }  # fmt: skip
         item = {"item_id": f"p{rng.randrange(5_000):05d}", "price": rng.randrange(9_000) / 100}
         if chance < BAD_SHARE + FORGET_SHARE:

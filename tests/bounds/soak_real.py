@@ -20,7 +20,7 @@ from confluent_kafka.admin import (
 from stream.local.kafka import EmbeddedKafka
 from stream.settings import Settings
 from stream.wire.topics import INPUTS
-from tests.bounds.churning import Churn
+from tests.bounds.churning import BAD_SHARE, Churn
 from tests.bounds.soak import (
     COST_GROWTH_MAX,
     COUNT_GROWTH_MAX,
@@ -37,6 +37,7 @@ REAL: Final = {
 }  # fmt: skip
 PARTITIONS: Final = 2
 TICK_S: Final = 0.1
+DEAD_SHARE_MAX: Final = 2 * BAD_SHARE  # more: the load is not what it is meant to be
 SAMPLES_COUNT: Final = 120
 ENDING_S: Final = 5.0  # a worker that does not answer may be about to end
 KEPT_MS: Final = 120_000  # of the topics, so that an hour fits a small disk
@@ -104,6 +105,7 @@ def watched(
             )
         cpu_s, events, due = spent_s, done, due + every_s
     dead = worker.metric("forecart_dead_letters_total")
+    assert dead < DEAD_SHARE_MAX * events, f"{dead:.0f} of {events:.0f} events are dead letters"
     evicted = worker.metric("forecart_state_evictions_total")
     text = f"events={events:.0f} per_s={events / seconds:.0f} evicted={evicted:.0f} dead={dead:.0f}"
     return samples, text
@@ -116,7 +118,7 @@ class Feed:
         self._rate = rate
         self._sent = 0
         self._topics = [settings.topic(name) for name in INPUTS]
-        self._churn = Churn(start_ms=int(time.time() * 1000), event_ms=max(1, round(1000 / rate)))
+        self._churn = Churn(start_ms=int(time.time() * 1000), event_ms=1000 / rate)
         self._producer = Producer({
             "bootstrap.servers": settings.broker, "partitioner": "murmur2_random", "linger.ms": 20,
         })  # fmt: skip
