@@ -24,6 +24,7 @@ PROVIDERS = ("require", "prefer", "cpu")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 NAME_OF_KIND = {int: "whole number", float: "number", str: "text", bool: "true or false"}
 TOKEN_CHARS_MIN = 16
+AGE_S_MAX = 1e9
 COMMIT_SLACK_MS = 50  # what a prediction takes beside waiting for its commit
 
 
@@ -153,8 +154,9 @@ class Settings:
                 f"latency_objective_ms > commit_interval_ms + {COMMIT_SLACK_MS}",
             ),
             (  # else rows that are in time would be left out
-                self.catch_up_age_s == 0 or self.catch_up_age_s * 1000 > self.latency_objective_ms,
-                "catch_up_age_s is 0, or more than latency_objective_ms",
+                self.catch_up_age_s == 0
+                or self.latency_objective_ms / 1000 < self.catch_up_age_s <= AGE_S_MAX,
+                f"catch_up_age_s is 0, or above latency_objective_ms / 1000, up to {AGE_S_MAX:g}",
             ),
             (  # at low rates every event waits for it
                 0 <= self.fetch_wait_ms < self.latency_objective_ms - self.commit_interval_ms,

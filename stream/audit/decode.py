@@ -18,6 +18,7 @@ OUTCOMES: Final = (
 )
 PREDICTED, DUPLICATE, DEAD_LETTERED, CONTROL, FORGOTTEN, COALESCED, IN_FLIGHT = range(7)
 
+_SEQ_END: Final = 2**63
 Place = tuple[str, int]  # topic, partition
 
 
@@ -61,6 +62,8 @@ def read_receipt(value: bytes | None) -> Receipt:
     if len(entries) != len(seqs):
         raise ValueError(f"{len(entries)} exceptions with {len(seqs)} exception_seqs")
     for entry, seq in zip(entries, seqs, strict=True):
+        if not isinstance(seq, int) or not 0 <= seq < _SEQ_END:
+            raise ValueError(f"exception_seqs holds {seq!r}, no partition_seq")
         if not isinstance(entry, list) or len(entry) < 2 or entry[1] not in OUTCOMES[1:6]:
             raise ValueError(f"exception {entry!r} is not [offset, outcome, ...]")
         first_offset, first_topic = -1, ""

@@ -75,7 +75,7 @@ def _zeros(slots_count: int, slots_max: int, dtype: np.dtype[np.void], *shape: i
     """Make the first slots of an array of all: memory is taken where it is written, not before."""
     try:
         return np.zeros((max(slots_count, slots_max), *shape), dtype)[:slots_count]
-    except MemoryError:  # all of them are more than the machine has: they grow by copies
+    except (MemoryError, ValueError):  # more than there is, or can be: they grow by copies
         return np.zeros((slots_count, *shape), dtype)
 
 

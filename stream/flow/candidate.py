@@ -175,4 +175,5 @@ def without_rows(plan: Plan) -> Plan:
         head=plan.head[:0],
         context=plan.context[:0],
         recent=plan.recent[:0],
+        listed=plan.listed[:0],
     )

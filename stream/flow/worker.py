@@ -211,7 +211,6 @@ class Worker:
         return max(IDLE_WAIT_S, min(0.1, self._limits.commit_interval_s / 4))
 
     def _step(self) -> bool:
-        self._at_work = None
         # A next transaction that is full waits for the one that is being committed.
         self._note_finished(wait=self._account.committing and self._is_full())
         self.busy_since = self._monotonic()
@@ -231,7 +230,7 @@ class Worker:
             self._account.close(closing)
         if scored and (landed := self._land()) is not None:  # after the commit that is without it
             self._publish(*landed)
-        self.busy_since = None
+        self.busy_since = self._at_work = None
         return taken is not None or landed is not None
 
     def _engines_owned(self) -> list[Engine]:

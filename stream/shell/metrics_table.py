@@ -256,7 +256,7 @@ METRICS: Final = (
     ),
     _histogram(
         *("outputs", "prediction_score", "ratio", SCORE),
-        "Probabilities in predictions; churn only with enough history.",
+        "Probabilities of scored events; churn only with enough history.",
         head=HEADS,
     ),
     _counter(

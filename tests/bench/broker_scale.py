@@ -129,8 +129,9 @@ def draw(report: dict[str, Any], path: Path) -> None:
     """Draw medians over the values."""
     axis = AXES[report["axis"]]
     figure, axes = empty_figure(6, 3)
-    pairs = [pairs_of(report, value) for value in axis.values]
-    names = [f"{value}" for value in axis.values]
+    found = {f"{value}": pairs_of(report, value) for value in axis.values}
+    names = [name for name, pairs in found.items() if pairs]
+    pairs = [found[name] for name in names]
     ours = [statistics.median(run["events_per_second"] for run, _ in some) for some in pairs]
     floors = [statistics.median(floor for _, floor in some) for some in pairs]
     axes.plot(names, floors, color=OTHERS_COLOR, marker="o", label="floor")

@@ -2,10 +2,10 @@
 
 The changelog is written once, as commits write it: each user once, full windows, all synthetic.
 Then a worker restores it, over and over: a process of its own, with default settings, on a broker
-on the same machine. Told are the seconds from its first fetch of the changelog until the last
-partition was restored, those from its start until it runs, and what it takes in memory. In the end
-a load of all these users is there, the worker is killed half-way, and started again: seconds to its
-first commit, and until it commits nine tenths of what it did before.
+on the same machine. Told are the seconds from the first records of a partition until all are
+restored (the partitions' mean), those from its start until it runs, and what it takes in memory. In
+the end a load of all these users is there, the worker is killed half-way, and started again:
+seconds to its first commit, and until it commits nine tenths of what it did before.
 """
 
 import argparse
@@ -144,6 +144,8 @@ def back_at_work(deployment: Deployment, users: int, events: int) -> dict[str, f
         worker.start()
         points = watched(worker, done, lambda points: points[-1][1] > sent // 2)
         before = rate_of(points, BEFORE_S)
+        if not before:
+            raise RuntimeError(f"half of the load took less than {BEFORE_S:g} s: more --events")
         worker.kill()
         killed = time.monotonic()
         worker.start()

@@ -8,6 +8,7 @@ import pytest
 
 from stream.core.features import HEAD_COUNT
 from stream.core.plan import Scores
+from stream.flow.candidate import without_rows
 from stream.model.bundle import Bundle, table_rows
 from stream.model.graphs import OrtGraphs
 from stream.model.scorer import OnnxScorer
@@ -45,6 +46,17 @@ def test_a_row_that_is_not_listed_has_no_items_and_all_else(
     assert some.item_scores[listed] == pytest.approx(every.item_scores[listed], abs=1e-5)
     assert (some.items[~listed] == 0).all()
     assert np.isneginf(some.item_scores[~listed]).all()
+
+
+def test_a_plan_without_rows_carries_the_states_on(bundle: Bundle, scorer: OnnxScorer) -> None:
+    """What a candidate is given, while another model scores."""
+    segments = [Segment(*history(bundle, 3, seed), pool_out=seed) for seed in range(5)]
+    plan = plan_of(segments)
+    scores = scorer.score(0, without_rows(plan))
+    assert [len(column) for column in scores[:5]] == [0] * 5
+    after = scorer._pools[0].state.copy()
+    scorer.score(0, plan)
+    assert after == pytest.approx(scorer._pools[0].state, abs=1e-6)
 
 
 def test_scores_are_those_of_the_reference(bundle: Bundle, scorer: OnnxScorer) -> None:

@@ -95,6 +95,8 @@ class IntScorer:
     def score(self, partition: int, plan: Plan) -> Scores:
         if self._checks:
             check_plan(plan)
+        if len(plan.listed) != len(plan.row_step):
+            raise ValueError(f"{len(plan.listed)} rows are listed or not, of {len(plan.row_step)}")
         pool = self.pools[partition]
         h = np.where(plan.pool_in >= 0, pool[plan.pool_in], 0)  # (S,) all read before any write
         after = np.empty(len(plan.steps), np.int64)  # state after each step

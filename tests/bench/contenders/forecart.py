@@ -37,6 +37,7 @@ class Made:
     worker: psutil.Popen
     log: Path
     others: list[psutil.Popen] = field(default_factory=list)  # further workers
+    logs: list[Path] = field(default_factory=list)  # of the others
 
 
 def setup(case: Case) -> Made:
@@ -86,7 +87,9 @@ def started(environ: dict[str, str], log: Path) -> psutil.Popen:
 def join(made: Made, suffix: str) -> None:
     """Start a further worker."""
     environ = made.environ | {"FORECART_WEB_PORT": str(free_port())}
-    made.others.append(started(environ, made.log.with_suffix(suffix)))
+    log = made.log.with_suffix(suffix)
+    made.others.append(started(environ, log))
+    made.logs.append(log)
 
 
 def run(case: Case, made: Made) -> Result:
@@ -131,7 +134,8 @@ def watched(case: Case, made: Made) -> Progress:
     settings = made.settings
     places = [(settings.topic(t), p) for t in TOPICS for p in range(settings.partitions)]
     with committed(case.bootstrap, settings.group, places) as done:
-        each = [alive(worker, made.log) for worker in (made.worker, *made.others)]
+        workers, logs = (made.worker, *made.others), (made.log, *made.logs)
+        each = [alive(worker, log) for worker, log in zip(workers, logs, strict=True)]
         return watch(done, case.events, case.deadline_s, lambda: sum(one() for one in each))
 
 
