@@ -70,15 +70,7 @@ def served_lists(
 
 def score_chosen(scorer: OnnxScorer, plan: Plan, chosen: Integers) -> Scores:
     """Run all steps of a plan but ask for the chosen rows alone; the others get even chances."""
-    part = scorer.score(
-        0,
-        plan._replace(
-            row_step=plan.row_step[chosen],
-            head=plan.head[chosen],
-            context=plan.context[chosen],
-            recent=plan.recent[chosen],
-        ),
-    )
+    part = scorer.score(0, plan.of_rows(chosen))
     rows = len(plan.row_step)
     scores = Scores(
         np.full((rows, len(EVENT_TYPES)), 1 / len(EVENT_TYPES), np.float32),

@@ -29,6 +29,16 @@ class Plan(NamedTuple):
     recent: npt.NDArray[np.uint64]  # (B, W) item hashes to leave out, 0: none; (B, 0) when off
     listed: npt.NDArray[np.bool_]  # (B,) False: nobody reads the row's items, they may be left out
 
+    def of_rows(self, rows: slice | npt.NDArray[np.integer]) -> "Plan":
+        """Run all steps, and ask for these rows alone."""
+        return self._replace(
+            row_step=self.row_step[rows],
+            head=self.head[rows],
+            context=self.context[rows],
+            recent=self.recent[rows],
+            listed=self.listed[rows],
+        )
+
 
 class Scores(NamedTuple):
     """One row per row of the plan, in its order."""

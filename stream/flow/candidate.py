@@ -141,7 +141,7 @@ class Candidate:
             self.failure = f"{type(error).__name__}: {error}"
 
     def _carry(self, number: int, plan: Plan) -> None:
-        self.serving.scorer.score(number, without_rows(plan))
+        self.serving.scorer.score(number, plan.of_rows(slice(0)))
 
     def _rebuild(self, number: int, plan: Plan) -> None:
         began = self._runtime.monotonic()
@@ -166,14 +166,3 @@ class Candidate:
             compared.agreement[rows], compared.purchase[rows], compared.next_event[rows],
             seconds(), took,
         )  # fmt: skip
-
-
-def without_rows(plan: Plan) -> Plan:
-    """Take the steps of a plan, and score none of its rows."""
-    return plan._replace(
-        row_step=plan.row_step[:0],
-        head=plan.head[:0],
-        context=plan.context[:0],
-        recent=plan.recent[:0],
-        listed=plan.listed[:0],
-    )

@@ -8,7 +8,6 @@ import pytest
 
 from stream.core.features import HEAD_COUNT
 from stream.core.plan import Scores
-from stream.flow.candidate import without_rows
 from stream.model.bundle import Bundle, table_rows
 from stream.model.graphs import OrtGraphs
 from stream.model.scorer import OnnxScorer
@@ -52,7 +51,7 @@ def test_a_plan_without_rows_carries_the_states_on(bundle: Bundle, scorer: OnnxS
     """What a candidate is given, while another model scores."""
     segments = [Segment(*history(bundle, 3, seed), pool_out=seed) for seed in range(5)]
     plan = plan_of(segments)
-    scores = scorer.score(0, without_rows(plan))
+    scores = scorer.score(0, plan.of_rows(slice(0)))
     assert [len(column) for column in scores[:5]] == [0] * 5
     after = scorer._pools[0].state.copy()
     scorer.score(0, plan)
