@@ -12,6 +12,7 @@ from stream.core.layout import (
     ACTIONS,
     EVENT_TYPES,
     HAZARD_BINS,
+    TOPICS,
     AlertState,
     Level,
     Record,
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 HASH_BYTES: Final = 16  # of a forgotten user
 TIME_BYTES: Final = 8
 SCORE_MAX: Final = 2.0  # a probability, or -1; rounding may take it past 1
-NUMBER_MAX: Final = 2**62  # offsets, counters, and NEVER_MS to ALWAYS_LATER_MS
+NUMBER_MAX: Final = 2**62  # offsets, and NEVER_MS to ALWAYS_LATER_MS
+GROWING_MAX: Final = 2**61  # what goes up with events: however many come, it stays a number
 
 # What `wrong_field` may find; the index is what it returns, 0: nothing.
 FIELDS: Final = (
@@ -40,6 +42,7 @@ _STATE_MAX: Final = int(max(AlertState))
 _LEVEL_MAX: Final = int(max(Level))
 _REASON_MAX: Final = int(max(Resolve))
 _TYPES: Final = len(EVENT_TYPES)
+_TOPICS: Final = len(TOPICS)
 _ACTIONS: Final = len(ACTIONS)
 
 
@@ -48,15 +51,21 @@ class StateError(ValueError):
 
 
 @compiled
+def _is_source(source: int) -> bool:
+    """Tell an offset times four and a topic's code from other numbers."""
+    return 0 <= source <= NUMBER_MAX and source % 4 < _TOPICS
+
+
+@compiled
 def wrong_field(user: Record, ring: Records) -> int:
     """Index into FIELDS of what cannot be; `ring` (W,) holds the steps from its front. 0.1 us."""
     if user.epoch < 1 or user.epoch > NUMBER_MAX:
         return 1
-    if user.seq_last < user.epoch or user.seq_last > NUMBER_MAX:
+    if user.seq_last < user.epoch or user.seq_last > GROWING_MAX:
         return 2
-    if user.steps_count < 1 or user.steps_count > NUMBER_MAX:
+    if user.steps_count < 1 or user.steps_count > GROWING_MAX:
         return 3
-    if user.user_seq < 0 or user.user_seq > NUMBER_MAX:
+    if user.user_seq < 0 or user.user_seq > GROWING_MAX:
         return 4
     if user.ring_head != 0:
         return 5
@@ -70,13 +79,15 @@ def wrong_field(user: Record, ring: Records) -> int:
         return 9
     if user.time_last_ms < 0 or user.time_last_ms > EXACT_MS_MAX:
         return 10
+    if abs(user.shop_last_ms) > GROWING_MAX or abs(user.fired_shop_ms) > GROWING_MAX:
+        return 10
     for time_ms in (
-        user.shop_last_ms, user.type_time_ms[0], user.type_time_ms[1], user.type_time_ms[2],
-        user.next_check_ms, user.silence_start_ms, user.fired_ms, user.fired_shop_ms,
+        user.type_time_ms[0], user.type_time_ms[1], user.type_time_ms[2],
+        user.next_check_ms, user.silence_start_ms, user.fired_ms,
     ):  # fmt: skip
         if time_ms < -NUMBER_MAX or time_ms > NUMBER_MAX:
             return 10
-    if user.source_last < -1 or user.source_last > NUMBER_MAX:
+    if not _is_source(user.source_last):  # of an event there was
         return 11
     for index in range(_TYPES):
         if not -SCORE_MAX <= user.next_event[index] <= SCORE_MAX:
@@ -97,7 +108,7 @@ def wrong_field(user: Record, ring: Records) -> int:
             return 17
         if step.time_ms < before_ms or step.time_ms > EXACT_MS_MAX:
             return 18
-        if step.source < 0 or step.source > NUMBER_MAX:
+        if not _is_source(step.source):
             return 19
         before_ms = step.time_ms
     return 0
@@ -131,7 +142,7 @@ def check_header(header: "Header") -> None:
         **header.offset_next, **header.outcomes,
     }  # fmt: skip
     for name, number in whole.items():
-        if not 0 <= number <= NUMBER_MAX:
+        if not 0 <= number <= GROWING_MAX:
             raise StateError(f"header with {name:.40}={number}")
     for number in (header.watermark_ms, *header.witness_epoch, *header.witness_ms):
         if abs(number) > NUMBER_MAX:
