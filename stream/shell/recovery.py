@@ -33,6 +33,7 @@ class ChunkRecovery(Recovery):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._disagree_since: tuple[int, float] | None = None  # generation, monotonic
+        self._looked_at = 0.0  # monotonic: the last look at a disagreement
 
     # Restore
 
@@ -126,8 +127,11 @@ class ChunkRecovery(Recovery):  # type: ignore[misc]
 
     async def _wait_out(self, disagreement: Disagreement, generation: int) -> bool:
         """Order another restore if there is time left for one."""
-        now = time.monotonic()
-        if self._disagree_since is None or self._disagree_since[0] != generation:
+        now, looked_at = time.monotonic(), self._looked_at
+        self._looked_at = now
+        # Halted between two looks: what was read before it says nothing of what others did since.
+        halted = now - looked_at > self.app.transaction_timeout_s
+        if self._disagree_since is None or self._disagree_since[0] != generation or halted:
             self._disagree_since = (generation, now)
             self.log.warning("%s; waiting for open transactions to end", disagreement)
         if now - self._disagree_since[1] > self.app.transaction_timeout_s + GRACE_S:

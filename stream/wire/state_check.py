@@ -79,8 +79,9 @@ def wrong_field(user: Record, ring: Records) -> int:
         return 9
     if user.time_last_ms < 0 or user.time_last_ms > EXACT_MS_MAX:
         return 10
-    if abs(user.shop_last_ms) > GROWING_MAX or abs(user.fired_shop_ms) > GROWING_MAX:
-        return 10
+    for shop_ms in (user.shop_last_ms, user.fired_shop_ms):
+        if shop_ms < -GROWING_MAX or shop_ms > GROWING_MAX:  # not by abs: of -2**63 it is itself
+            return 10
     for time_ms in (
         user.type_time_ms[0], user.type_time_ms[1], user.type_time_ms[2],
         user.next_check_ms, user.silence_start_ms, user.fired_ms,

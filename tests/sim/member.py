@@ -53,6 +53,7 @@ class Member:
         self._owned: list[int] = []
         self._ends: dict[int, int] = {}
         self._disagree_since_s: float | None = None
+        self._looked_at_s = 0.0
         self._positions: dict[tuple[str, int], int] = {}
         self._told_end: set[tuple[str, int]] = set()
         self.tenures: dict[int, Tenure] = {}  # of its last assignment, by partition number
@@ -176,7 +177,9 @@ class Member:
 
     def _wait_out(self, disagreement: Disagreement) -> None:
         now_s = self._broker.clock.now_s
-        if self._disagree_since_s is None:
+        halted = now_s - self._looked_at_s > self.process.transaction_timeout_s
+        self._looked_at_s = now_s
+        if self._disagree_since_s is None or halted:
             self._disagree_since_s = now_s
         if now_s - self._disagree_since_s > self.process.transaction_timeout_s + GRACE_S:
             self.process.fail(disagreement.refusal(GROUP_NAME))
