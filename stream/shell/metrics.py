@@ -43,11 +43,8 @@ FAILED_COMMITS: Final[dict[int, CommitOutcome]] = {
     CommitAbortedError.exit_code: "aborted",
     CommitLateError.exit_code: "deadline",
 }
-_TAKEN_IN: Final = (
-    Outcome.PREDICTED,
-    Outcome.COALESCED,
-    Outcome.CONTROL,
-)  # with a time that counts
+# Outcomes of events that were applied: their times count.
+_TAKEN_IN: Final = (Outcome.PREDICTED, Outcome.COALESCED, Outcome.CONTROL)
 REASON_NAMES: Final = tuple(reason.name.lower() for reason in Reason)
 
 
