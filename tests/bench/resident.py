@@ -8,13 +8,9 @@ users, so what is left is the program: libraries, compiled code, buffers. To thi
 import argparse
 import re
 import sys
-import tempfile
 from pathlib import Path
 
-from stream.local.kafka import EmbeddedKafka
-from stream.settings import Settings
-from tests.bench import machine
-from tests.deployment import Deployment
+from tests.bench.alone import alone
 
 MIB = 1 << 20
 
@@ -24,27 +20,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.resident", description=__doc__)
     parser.add_argument("--events", type=int, default=30_000)
     options = parser.parse_args(arguments)
-    about = machine.card()
-    print(f"{about['processor']}, {about['cores']} cores, commit {about['commit']}; synthetic")
-    with tempfile.TemporaryDirectory(prefix="forecart-resident-") as name:
-        broker = EmbeddedKafka(Path(name) / "kafka")
-        settings = Settings(
-            broker=broker.up(), topic_prefix="resident-", group="resident", provider="cpu",
-            web_port=0, state_dir=name,
-        )  # fmt: skip
-        deployment = Deployment(settings)
-        try:
-            worker = deployment.start()
-            worker.wait_until_it_runs(180)
-            assert worker.process is not None
-            show("when it runs", worker.process.pid)
-            events = deployment.publish_shop(options.events, seed=1)
-            deployment.settled(events)
-            show(f"after {events:,} events", worker.process.pid)
-            print(f"users {worker.metric('forecart_state_users'):,.0f}")
-        finally:
-            deployment.stop()
-            broker.down()
+    with alone("resident") as deployment:
+        worker = deployment.start()
+        worker.wait_until_it_runs(180)
+        assert worker.process is not None
+        show("when it runs", worker.process.pid)
+        events = deployment.publish_shop(options.events, seed=1)
+        deployment.settled(events)
+        show(f"after {events:,} events", worker.process.pid)
+        print(f"users {worker.metric('forecart_state_users'):,.0f}")
     return 0
 
 

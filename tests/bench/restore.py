@@ -10,22 +10,19 @@ seconds to its first commit, and until it commits nine tenths of what it did bef
 
 import argparse
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 import psutil
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from stream.commands.capacity_plan import MEASURED
-from stream.local.kafka import EmbeddedKafka
 from stream.settings import Settings
 from stream.shell.producer import ProducerConfig, produce_all
 from stream.wire.state import changelog
 from stream.wire.topics import INPUTS, STATE
-from tests.bench import machine
+from tests.bench.alone import alone
 from tests.bench.card import Card
 from tests.bench.full_users import FullUsers
 from tests.bench.load import Load, Sender
@@ -52,22 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--events", type=int, default=1_000_000, help="of the load at the end")
     options = parser.parse_args(arguments)
-    about = machine.card()
-    print(f"{about['processor']}, {about['cores']} cores, commit {about['commit']}; synthetic")
-    with tempfile.TemporaryDirectory(prefix="forecart-restore-") as name:
-        broker = EmbeddedKafka(Path(name) / "kafka")
-        settings = Settings(
-            broker=broker.up(), topic_prefix="restore-", group="restore", provider="cpu",
-            users_max=options.users, web_port=0, state_dir=name,
-        )  # fmt: skip
-        deployment = Deployment(settings)
-        try:
-            written = fill(settings, options.users)
-            rounds = [restored(deployment, options.users, written) for _ in range(options.rounds)]
-            regained = back_at_work(deployment, options.users, options.events)
-        finally:
-            deployment.stop()
-            broker.down()
+    with alone("restore", users_max=options.users) as deployment:
+        written = fill(deployment.settings, options.users)
+        rounds = [restored(deployment, options.users, written) for _ in range(options.rounds)]
+        regained = back_at_work(deployment, options.users, options.events)
     for what in rounds[0]:
         values = [done[what] for done in rounds]
         target = f", target {TARGETS[what]:,}" if what in TARGETS else ""
