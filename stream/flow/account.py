@@ -22,6 +22,7 @@ import numpy.typing as npt
 from stream.flow.ports import Direct, Transaction
 from stream.flow.runtime import Runtime
 from stream.wire.state import HEADER_KEY, Header
+from stream.wire.texts import Texts
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -41,7 +42,7 @@ class Output(NamedTuple):
     @property
     def bytes_count(self) -> int:
         """Size of the values."""
-        return sum(len(value) for value in self.values if value is not None)
+        return Texts.of(self.values).bytes_count
 
 
 @dataclass(slots=True)
@@ -82,7 +83,7 @@ class Account:
 
     def publish(self, output: Output) -> None:
         """Send records of settled rows, or hold them while a commit is under way."""
-        if not output.values:
+        if not len(output.values):
             return
         if self._direct is not None:
             self._direct.produce(*output)
@@ -121,7 +122,7 @@ class Account:
         return closing, seconds
 
     def _produce(self, output: Output) -> None:
-        if not output.values:
+        if not len(output.values):
             return
         if not self._open:
             self._transaction.begin()

@@ -15,7 +15,8 @@ from stream.flow.receipts import Stretch
 from stream.wire.erasure import encode_erasure
 from stream.wire.outputs import dead_letter, encode_alerts, encode_receipts
 from stream.wire.predictions import PredictionEncoder
-from stream.wire.state import HEADER_KEY, Header, changelog, decode_header
+from stream.wire.state import Header, changelog
+from stream.wire.texts import Texts
 from stream.wire.topics import ALERTS, DEAD_LETTERS, INPUTS, PREDICTIONS, STATE
 
 Latencies = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]  # receipt and event time by row
@@ -74,10 +75,9 @@ class Effects:
         """Encode predictions, alerts and dead letters, each in the order of the rows."""
         number = partition.number
         rows = settled.rows[settled.rows["outcome"] == _PREDICTED]
-        users = taken.batch.users
+        users = Texts.of(taken.batch.users)
         values = self._encoder.encode(number, rows, users, settled.scores, settled.churn, now_ms)
-        keys = [users[user] for user in rows["user"].tolist()]
-        outputs = [Output(self._topics.predictions, number, keys, values)]
+        outputs = [Output(self._topics.predictions, number, users.at(rows["user"]), values)]
         if len(settled.alerts):
             alerts = encode_alerts(
                 settled.alerts, settled.alert_keys, self._model_version, self._churn_horizon
@@ -122,19 +122,10 @@ class Effects:
 
     def state(self, partition: Partition) -> tuple[Output, Header, bytes]:
         """Encode the changelog of what a partition's rows touched, its header apart."""
-        records = changelog(
+        keys, values, header, header_value = changelog(
             partition.engine, self._partitions, partition.positions(), dict(partition.outcomes)
         )
-        key, value = records.pop()
-        if key != HEADER_KEY or value is None:
-            raise RuntimeError(f"the changelog of {partition.number} does not end with a header")
-        output = Output(
-            self._topics.state,
-            partition.number,
-            [key for key, _ in records],
-            [value for _, value in records],
-        )
-        return output, decode_header(value), value
+        return Output(self._topics.state, partition.number, keys, values), header, header_value
 
     def receipts(self, number: int, stretches: Sequence[Stretch]) -> Output:
         """Encode the receipts of a partition."""

@@ -72,7 +72,7 @@ class LookUp:
         if engine is None or slot is None:
             return
         rows = encode_users(engine, Touched(np.array([slot], np.int64), [key], [], {}))
-        taken.append((rows[0], header_of(engine, self._partitions, {}, {})))
+        taken.append((rows[0] or b"", header_of(engine, self._partitions, {}, {})))
 
     def _describe(self, number: int, value: bytes, header: Header) -> dict[str, Any]:
         row, steps = decode_row(value)

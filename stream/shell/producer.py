@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from stream.connection import OPEN, options
 from stream.flow.observe import ProduceError
 from stream.flow.stops import CommitLateError
 from stream.security import Security
+from stream.shell.produce_batch import produce_batch
+from stream.wire.texts import Texts
 
 FULL_WAIT_S: Final = 0.02  # a poll, while the queue is full
 RECORD_OVERHEAD_BYTES: Final = 512  # of a record and its batch, beside key, value and headers
@@ -90,7 +93,7 @@ def produce_all(
 ) -> None:
     """Queue records for one partition, in order: 0.6 us each, 1.5 with headers (460 bytes).
 
-    librdkafka's produce_batch wants a dict a record and takes 0.8 to 1.2. Raises TooLargeError,
+    Failures are reported to the producer's `on_delivery`. Raises TooLargeError,
     CommitLateError (queue full until the deadline) and KafkaException (fatal), each after
     `on_error` was told.
     """
@@ -107,6 +110,34 @@ def produce_all(
                     produce(topic, value, key, partition)
                 except BufferError:
                     produce_one(producer, topic, partition, key, value, deadline=deadline)
+        producer.poll(0)
+
+
+def produce_texts(
+    producer: Producer,
+    topic: str,
+    partition: int,
+    keys: Texts,
+    values: Texts,
+    *,
+    message_bytes_max: int,
+    deadline_s: float,
+    on_error: OnError = lambda *_: None,
+) -> None:
+    """Queue records without headers, as `produce_all` does, for a transaction: 0.2 us each."""
+    with _telling(topic, on_error):
+        sizes = np.maximum(keys.sizes, 0) + np.maximum(values.sizes, 0)
+        if len(sizes) and sizes.max() > message_bytes_max:
+            index = int(np.argmax(sizes > message_bytes_max))
+            raise TooLargeError(topic, index, int(sizes[index]), message_bytes_max)
+        deadline = time.monotonic() + deadline_s
+        queued = produce_batch(producer, topic, partition, keys, values)
+        while queued < len(values):  # the next one waits for room, or says what is wrong
+            produce_one(producer, topic, partition, keys[queued], values[queued], deadline=deadline)
+            queued += 1
+            queued += produce_batch(
+                producer, topic, partition, keys.since(queued), values.since(queued)
+            )
         producer.poll(0)
 
 

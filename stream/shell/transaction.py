@@ -27,7 +27,9 @@ from stream.shell.producer import (
     ProducerConfig,
     produce_all,
     produce_one,
+    produce_texts,
 )
+from stream.wire.texts import Texts
 
 CLOSE_S: Final = 5.0
 RETRY_WAIT_S: Final = 0.05
@@ -103,16 +105,23 @@ class TransactionalProducer:
     ) -> None:
         """Queue records for one partition, in order. A value of None is a tombstone.
 
-        Without headers about 0.6 us a record, with headers 1.5. Raises TooLargeError before
+        Without headers about 0.2 us a record, with headers 1.5. Raises TooLargeError before
         anything is queued; CommitLateError, CommitAbortedError or CommitFencedError at the end.
         """
+        config = self._config
         try:
-            produce_all(
-                self._producer, topic, partition, keys, values, headers,
-                message_bytes_max=self._config.message_bytes_max,
-                deadline_s=self._config.commit_deadline_s,
-                on_error=self._on_error,
-            )  # fmt: skip
+            if headers is None:
+                produce_texts(
+                    self._producer, topic, partition, Texts.of(keys), Texts.of(values),
+                    message_bytes_max=config.message_bytes_max,
+                    deadline_s=config.commit_deadline_s, on_error=self._on_error,
+                )  # fmt: skip
+            else:
+                produce_all(
+                    self._producer, topic, partition, keys, values, headers,
+                    message_bytes_max=config.message_bytes_max,
+                    deadline_s=config.commit_deadline_s, on_error=self._on_error,
+                )  # fmt: skip
         except KafkaException as error:
             raise self._named("produce", error) from error
         self._records += len(keys)

@@ -10,12 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.core.compiled import compiled, compiled_short
+from stream.core.intrinsics import copy_bytes
 from stream.core.layout import Records
 
 Bytes = npt.NDArray[np.uint8]
 Spans = npt.NDArray[np.int64]  # (p + 1,) where each piece begins in its buffer; the end of the last
 
 SCORE_MAX: Final = 1e12  # beyond it six decimals would not be exact
+_TEN: Final = np.uint64(10)
+_MILLION: Final = np.uint64(1_000_000)
+_ZERO: Final = np.uint64(48)
 _INT_CHARS_MAX: Final = 20
 _FLOAT_CHARS_MAX: Final = 22
 _ITEM_CHARS_MAX: Final = 64 + _INT_CHARS_MAX + _FLOAT_CHARS_MAX  # without the id
@@ -77,7 +81,8 @@ def size_of(
     item_scores: npt.NDArray[np.float32],  # (n, K)
     reasons: npt.NDArray[np.uint8],  # (n, K)
     spans: Spans,
-    name_spans: Spans,
+    name_begins: Spans,
+    name_ends: Spans,
     item_spans: Spans,
     reasons_count: int,
 ) -> int:
@@ -95,7 +100,7 @@ def size_of(
         for k in range(3):
             if not _is_score(next_event[i, k]):
                 return -1
-        size += fixed + name_spans[row.user + 1] - name_spans[row.user]
+        size += fixed + name_ends[row.user] - name_begins[row.user]
         for k in range(items.shape[1]):
             item = items[i, k]
             if item >= len(item_spans) - 1 or reasons[i, k] >= reasons_count:
@@ -109,39 +114,41 @@ def size_of(
 
 @compiled
 def _put(out: Bytes, at: int, data: Bytes, begin: int, end: int) -> int:
-    for i in range(begin, end):
-        out[at] = data[i]
-        at += 1
-    return at
+    copy_bytes(out, at, data, begin, end - begin)
+    return at + end - begin
 
 
 @compiled
-def _put_whole(out: Bytes, at: int, value: int) -> int:
-    """Write a whole number, not below 0."""
+def _put_whole(out: Bytes, at: int, value: int | np.uint64) -> int:
+    """Write a whole number, not below 0. Unsigned: dividing needs no look at the sign then."""
+    rest = np.uint64(value)
     digits = 1
-    bound = 10
-    while digits < 19 and value >= bound:
+    bound = _TEN
+    while digits < 19 and rest >= bound:
         digits += 1
-        bound *= 10
+        bound *= _TEN
     for i in range(at + digits - 1, at - 1, -1):
-        out[i] = 48 + value % 10
-        value //= 10
+        tens = rest // _TEN
+        out[i] = np.uint8(_ZERO + rest - tens * _TEN)
+        rest = tens
     return at + digits
 
 
 @compiled
 def _put_decimal(out: Bytes, at: int, value: float) -> int:
     """Write a number with six decimals, halves away from zero."""
-    millionths = int(abs(value) * 1e6 + 0.5)
+    millionths = np.uint64(abs(value) * 1e6 + 0.5)
     if value < 0 and millionths > 0:
         out[at] = 45
         at += 1
-    at = _put_whole(out, at, millionths // 1_000_000)
+    whole = millionths // _MILLION
+    at = _put_whole(out, at, whole)
     out[at] = 46
-    rest = millionths % 1_000_000
+    rest = millionths - whole * _MILLION
     for i in range(at + 6, at, -1):
-        out[i] = 48 + rest % 10
-        rest //= 10
+        tens = rest // _TEN
+        out[i] = np.uint8(_ZERO + rest - tens * _TEN)
+        rest = tens
     return at + 7
 
 
@@ -205,7 +212,8 @@ def write_rows(
     pieces: Bytes,
     spans: Spans,
     names: Bytes,
-    name_spans: Spans,
+    name_begins: Spans,
+    name_ends: Spans,
     item_texts: Bytes,
     item_spans: Spans,
     rows: Records,  # (n,) ROW
@@ -225,7 +233,7 @@ def write_rows(
         at = _put(out, at, pieces, spans[P_HEAD + topic], spans[P_HEAD + topic + 1])
         at = _put_whole(out, at, row.offset)
         at = _put(out, at, pieces, spans[P_USER], spans[P_USER + 1])
-        at = _put(out, at, names, name_spans[row.user], name_spans[row.user + 1])
+        at = _put(out, at, names, name_begins[row.user], name_ends[row.user])
         numbers = (row.as_of_ms, emitted_at_ms, row.partition_seq, row.user_seq, row.user_epoch)
         for j in range(5):
             at = _put(out, at, pieces, spans[P_AS_OF + j], spans[P_AS_OF + j + 1])

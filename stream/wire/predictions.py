@@ -14,6 +14,7 @@ import numpy.typing as npt
 from stream.core.layout import TOPICS, Records
 from stream.core.plan import Scores
 from stream.wire.prediction_text import SCORE_MAX, Bytes, Spans, is_plain, size_of, write_rows
+from stream.wire.texts import Texts
 from stream.wire.types import ITEM_REASONS
 
 
@@ -45,12 +46,12 @@ class PredictionEncoder:
         self,
         partition: int,
         rows: Records,
-        users: list[bytes],
+        users: Sequence[bytes | None],
         scores: Scores,
         churn: npt.NDArray[np.float32],
         emitted_at_ms: int,
         reasons: npt.NDArray[np.uint8] | None = None,
-    ) -> list[bytes]:
+    ) -> Texts:
         """Encode predicted rows: `rows["scored"]` indexes scores, churn and reasons.
 
         `churn` -1: insufficient history. An item index below 1 is no item, its score is not read.
@@ -60,31 +61,30 @@ class PredictionEncoder:
         `python -m tests.bench.encode`, 2-core EPYC.
         """
         if not len(rows):
-            return []
+            return Texts.of([])
         at = rows["scored"]
         items = np.ascontiguousarray(scores.items[at], np.int32)  # (n, K)
         item_scores = scores.item_scores[at]
         next_event, purchase, soon = scores.next_event[at], scores.purchase[at], churn[at]
         why = _reasons(scores, at) if reasons is None else np.ascontiguousarray(reasons[at])
         pieces, spans = self._pieces_of(partition)
-        names, name_spans = _laid_out(users)
-        if not is_plain(names):
-            names, name_spans = _laid_out([_inner(user.decode()) for user in users])
+        names = Texts.of(users)
+        if not is_plain(names.data):
+            names = Texts.of([_inner((user or b"").decode()) for user in users])
         size = size_of(
             rows, next_event, purchase, soon, items, item_scores, why,
-            spans, name_spans, self._item_spans, len(ITEM_REASONS),
+            spans, names.begins, names.ends, self._item_spans, len(ITEM_REASONS),
         )  # fmt: skip
         if size < 0 or emitted_at_ms < 0:
             self._refuse(rows, (next_event, purchase, soon, item_scores), items, why, emitted_at_ms)
         out = np.empty(size, np.uint8)
         ends = np.empty(len(rows), np.int64)
         write_rows(
-            out, ends, pieces, spans, names, name_spans, self._items, self._item_spans, rows,
+            out, ends, pieces, spans, names.data, names.begins, names.ends,
+            self._items, self._item_spans, rows,
             emitted_at_ms, next_event, purchase, soon, items, item_scores, why,
         )  # fmt: skip
-        text = out[: ends[-1]].tobytes()
-        stops = ends.tolist()
-        return [text[a:b] for a, b in zip([0, *stops[:-1]], stops, strict=True)]
+        return Texts(out, np.concatenate(([0], ends[:-1])), ends)
 
     def _refuse(
         self,

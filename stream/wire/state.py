@@ -7,13 +7,15 @@
 Little-endian throughout; no user's key begins with 0x00. A version that is not known is refused.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from stream.core.compiled import compiled
 from stream.core.engine import Engine
+from stream.core.intrinsics import copy_bytes
 from stream.core.layout import LAYOUT_VERSION, STEP, USER, Records
 from stream.core.results import Touched
 from stream.core.state import CLOCK, WITNESSES
@@ -25,6 +27,7 @@ from stream.wire.state_check import (
     check_key,
     wrong_field,
 )
+from stream.wire.texts import Texts
 
 HEADER_KEY = b"\x00header"
 FORGOTTEN_PREFIX = b"\x00forgotten"
@@ -98,65 +101,78 @@ def clock_of(header: Header) -> Records:
 @compiled
 def _pack(users: Records, ring: Records, slots: Records, ends: Records, out: Records) -> None:
     """Copy users and their steps, oldest first, to out; row k ends at ends[k]."""
-    fixed = users.shape[1]
-    window, step_bytes = ring.shape[1], ring.shape[2]
+    fixed, size = users.shape[1], ring.shape[1]  # bytes of a user, of a window
     at = 0
     for index in range(len(slots)):
-        slot = slots[index]
+        user, window = users[slots[index]], ring[slots[index]]
         out[at] = LAYOUT_VERSION
-        out[at + 1 : at + 1 + fixed] = users[slot]
-        head = np.int64(users[slot, fixed - 2])
+        copy_bytes(out, at + 1, user, 0, fixed)
+        head = int(user[fixed - 2]) * _STEP_BYTES  # not 0 in a full window alone
         out[at + fixed - 1] = 0  # ring_head: the steps follow oldest first
         at += 1 + fixed
-        steps = (ends[index] - at) // step_bytes
-        for position in range(steps):
-            out[at : at + step_bytes] = ring[slot, (head + position) % window]
-            at += step_bytes
+        first = min(size - head, ends[index] - at)
+        copy_bytes(out, at, window, head, first)
+        copy_bytes(out, at + first, window, 0, ends[index] - at - first)
+        at = ends[index]
 
 
-def encode_users(engine: Engine, touched: Touched) -> list[bytes]:
+def encode_users(engine: Engine, touched: Touched) -> Texts:
     """Encode the touched users, in order. About 0.6 us and one copy of 2 kB each."""
     state = engine.state
     if not len(touched.slots):
-        return []
+        return Texts.of([])
     if USER.names is None or USER.names[-2:] != ("ring_head", "ring_len"):
         raise RuntimeError("USER must end with ring_head and ring_len")
     lengths = state.users["ring_len"][touched.slots].astype(np.int64)
-    ends = np.cumsum(_FIXED_BYTES + lengths * STEP.itemsize)
+    ends = np.cumsum(_FIXED_BYTES + lengths * _STEP_BYTES)
     out = np.empty(int(ends[-1]), np.uint8)
     slots_count, window = state.ring.shape
     _pack(
         state.users.view(np.uint8).reshape(slots_count, USER.itemsize),
-        state.ring.view(np.uint8).reshape(slots_count, window, STEP.itemsize),
+        state.ring.view(np.uint8).reshape(slots_count, window * _STEP_BYTES),
         touched.slots,
         ends,
         out,
     )
-    whole = out.tobytes()
-    values = []
-    start = 0
-    for end in ends.tolist():
-        values.append(whole[start:end])
-        start = end
-    return values
+    return Texts(out, np.concatenate(([0], ends[:-1])), ends)
+
+
+class Changes(NamedTuple):
+    """What a commit says of a partition's state: records, and the header behind them."""
+
+    keys: Texts
+    values: Texts
+    header: Header
+    header_value: bytes
+
+    def records(self) -> list[tuple[bytes, bytes | None]]:
+        """Give all records, the header last."""
+        rows = zip(self.keys, self.values, strict=True)
+        return [*((key or b"", value) for key, value in rows), (HEADER_KEY, self.header_value)]
 
 
 def changelog(
     engine: Engine, partitions: int, offset_next: dict[str, int], outcomes: dict[str, int]
-) -> list[tuple[bytes, bytes | None]]:
-    """Take what changed since the last call as changelog records, the header last.
+) -> Changes:
+    """Take what changed since the last call.
 
     Who is gone comes first: a restore that stops anywhere in them has no user too many.
     """
     touched = engine.take_touched()
-    records: list[tuple[bytes, bytes | None]] = [(key, None) for key in touched.gone]
-    records += zip(touched.keys, encode_users(engine, touched), strict=True)
-    for name, time_ms in touched.forgotten.items():
-        value = None if time_ms is None else time_ms.to_bytes(8, "little", signed=True)
-        records.append((FORGOTTEN_PREFIX + name, value))
+    gone: Sequence[bytes] = touched.gone
+    forgotten = [
+        None if time_ms is None else time_ms.to_bytes(8, "little", signed=True)
+        for time_ms in touched.forgotten.values()
+    ]
+    names = [FORGOTTEN_PREFIX + name for name in touched.forgotten]
+    users = encode_users(engine, touched)
     header = header_of(engine, partitions, offset_next, outcomes)
-    records.append((HEADER_KEY, msgspec.json.encode(header)))
-    return records
+    return Changes(
+        Texts.of([*gone, *touched.keys, *names]),
+        Texts.joined([Texts.of([None] * len(gone)), users, Texts.of(forgotten)]),
+        header,
+        msgspec.json.encode(header),
+    )
 
 
 def decode_header(value: bytes) -> Header:

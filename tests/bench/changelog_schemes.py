@@ -35,7 +35,9 @@ class Rows:
         return self.commit(number)
 
     def commit(self, number: int) -> Records:
-        return changelog(self._full.engines[number], self._full.card.partitions, OFFSETS, {})
+        return changelog(
+            self._full.engines[number], self._full.card.partitions, OFFSETS, {}
+        ).records()
 
     def round_ended(self) -> bool:
         return False

@@ -120,7 +120,7 @@ def encode_delta(engine: Engine, new: npt.NDArray[np.uint8]) -> list[bytes]:
 def encode_snapshot(engine: Engine, slots: Slots) -> list[bytes]:
     """Encode users whole."""
     keys = [engine._key(slot) for slot in slots.tolist()]
-    rows = encode_users(engine, Touched(slots, keys, [], {}))
+    rows = [row or b"" for row in encode_users(engine, Touched(slots, keys, [], {}))]
     sizes = np.array([len(row) + len(key) + 7 for row, key in zip(rows, keys, strict=True)])
     return [
         b"".join(

@@ -74,7 +74,7 @@ def fill(settings: Settings, users: int) -> int:
         for number, engine in enumerate(full.engines):
             part = slice(first, first + SHARE)
             engine.state.dirty[part] = engine.state.users["epoch"][part] != 0
-            records = changelog(engine, settings.partitions, offsets, {})
+            records = changelog(engine, settings.partitions, offsets, {}).records()
             keys, values = [key for key, _ in records], [value for _, value in records]
             produce_all(
                 producer, settings.topic(STATE), number, keys, values, None,

@@ -19,7 +19,7 @@ def test_users_max_evicts_the_least_active_with_a_tombstone(beyond: int) -> None
     driven = Driven()
     count = CONFIG.users_max + beyond
     driven.meet(range(count))
-    gone = [key for key, value in changelog(driven.engine, 1, {}, {}) if value is None]
+    gone = [key for key, value in changelog(driven.engine, 1, {}, {}).records() if value is None]
     assert driven.engine.users_count == min(count, CONFIG.users_max)
     assert driven.engine.dropped["capacity"] == max(0, beyond)
     assert gone == ([b"user-0"] if beyond > 0 else [])
@@ -43,7 +43,7 @@ def test_a_user_costs_bounded_bytes(beyond: int) -> None:
     for count in (1, 2, CONFIG.window_steps + beyond, CONFIG.window_steps):
         driven = Driven()
         driven.meet([1] * count)
-        sizes[count] = len(dict(changelog(driven.engine, 1, {}, {}))[b"user-1"] or b"")
+        sizes[count] = len(dict(changelog(driven.engine, 1, {}, {}).records())[b"user-1"] or b"")
     step = sizes[2] - sizes[1]
     held = min(CONFIG.window_steps + beyond, CONFIG.window_steps)
     assert sizes[CONFIG.window_steps + beyond] == sizes[1] + (held - 1) * step
@@ -119,7 +119,10 @@ def test_clearing_the_time_index_changes_no_answer(monkeypatch: pytest.MonkeyPat
             parts = driven.meet([(turn * 7 + n) % 12 for n in range(9)], "leap" if turn % 9 == 8
                                 else "next")  # fmt: skip
             said += [part.alerts.tobytes() + part.rows.tobytes() for part in parts]
-        return [*said, *(value or b"" for _, value in changelog(driven.engine, 1, {}, {}))]
+        return [
+            *said,
+            *(value or b"" for _, value in changelog(driven.engine, 1, {}, {}).records()),
+        ]
 
     wanted = run()
     monkeypatch.setattr(due, "ENTRIES_SPARE", -100)  # cleared at every turn

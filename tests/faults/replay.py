@@ -67,7 +67,7 @@ def _replayed(log: Reader, deployment: Deployment, order: Order) -> Rows:
         for topic, name in enumerate(deployment.names.inputs):
             mine = served.rows["offset"][served.rows["topic"] == topic]
             offset_next[name] = max(offset_next[name], int(mine.max(initial=-1)) + 1)
-        rows.update(changelog(engine, settings.partitions, offset_next, outcomes))
+        rows.update(changelog(engine, settings.partitions, offset_next, outcomes).records())
     return {key: value for key, value in rows.items() if value is not None}
 
 

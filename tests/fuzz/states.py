@@ -137,7 +137,7 @@ class States:
         engine.open_alerts()
         offset_next = {} if header is None else header.offset_next
         # With those before: a user whose events were all duplicates, say, is not written again.
-        restored([*records, *changelog(engine, PARTITIONS, offset_next, {})])
+        restored([*records, *changelog(engine, PARTITIONS, offset_next, {}).records()])
         return min(engine.users_count, 4), min(alerts, 3), min(predicted, 9)
 
 

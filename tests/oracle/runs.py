@@ -89,7 +89,7 @@ class EngineRun:
 
     def commit(self) -> list[tuple[bytes, bytes | None]]:
         """Take the changelog records since the last commit."""
-        records = changelog(self.engine, 4, dict(self.offset_next), {})
+        records = changelog(self.engine, 4, dict(self.offset_next), {}).records()
         self.log += records
         return records
 

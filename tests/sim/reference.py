@@ -161,7 +161,9 @@ class Reference:
         if ours is None:
             return [] if not len(self._batch.events) else ["no header"]
         header = decode_header(ours)
-        records = dict(changelog(engine, self._partitions, header.offset_next, header.outcomes))
+        records = dict(
+            changelog(engine, self._partitions, header.offset_next, header.outcomes).records()
+        )
         theirs = records.pop(HEADER_KEY)
         found = []
         if theirs != ours:
