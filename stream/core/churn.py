@@ -48,14 +48,21 @@ class ChurnRules(NamedTuple):
 
 
 @compiled
-def log_survival(hazard: npt.NDArray[np.float32], edges_ms: Records, silence_ms: float) -> float:
+def stay_logs(hazard: npt.NDArray[np.float32], logs: npt.NDArray[np.float64]) -> None:
+    """Write (8,) the log of the chance to outlast each bin, which what follows is told."""
+    for index in range(HAZARD_BINS):
+        chance = min(max(float(hazard[index]), _HAZARD_MIN), _HAZARD_MAX)
+        logs[index] = math.log1p(-chance)
+
+
+@compiled
+def log_survival(logs: npt.NDArray[np.float64], edges_ms: Records, silence_ms: float) -> float:
     """Return log S(silence)."""
     total = 0.0
     low = 0.0
     for index in range(HAZARD_BINS):
         high = float(edges_ms[index])
-        chance = min(max(float(hazard[index]), _HAZARD_MIN), _HAZARD_MAX)
-        whole = math.log1p(-chance)
+        whole = float(logs[index])
         last = index == HAZARD_BINS - 1
         if silence_ms <= high or last:
             return total + whole * (silence_ms - low) / (high - low)
@@ -65,15 +72,15 @@ def log_survival(hazard: npt.NDArray[np.float32], edges_ms: Records, silence_ms:
 
 
 @compiled
-def churn_log(rules: ChurnRules, hazard: npt.NDArray[np.float32], silence_ms: float) -> float:
+def churn_log(rules: ChurnRules, logs: npt.NDArray[np.float64], silence_ms: float) -> float:
     """Return log p(silence)."""
-    later = log_survival(hazard, rules.edges_ms, silence_ms + rules.horizon_ms)
-    return later - log_survival(hazard, rules.edges_ms, silence_ms)
+    later = log_survival(logs, rules.edges_ms, silence_ms + rules.horizon_ms)
+    return later - log_survival(logs, rules.edges_ms, silence_ms)
 
 
 @compiled
 def crossing_ms(
-    rules: ChurnRules, hazard: npt.NDArray[np.float32], silence_ms: int, target: float, rising: bool
+    rules: ChurnRules, logs: npt.NDArray[np.float64], silence_ms: int, target: float, rising: bool
 ) -> int:
     """Return the least silence from `silence_ms` on at which p rises (falls) to target, or never.
 
@@ -81,7 +88,7 @@ def crossing_ms(
     """
     goal = math.log(target)
     at = float(silence_ms)
-    value = churn_log(rules, hazard, at)
+    value = churn_log(rules, logs, at)
     if (value >= goal) if rising else (value <= goal):
         return silence_ms
     while True:
@@ -95,7 +102,7 @@ def crossing_ms(
                     after = edge
         if after < 0:
             return ALWAYS_LATER_MS
-        value_after = churn_log(rules, hazard, after)
+        value_after = churn_log(rules, logs, after)
         if (value_after >= goal) if rising else (value_after <= goal):
             part = (goal - value) / (value_after - value)
             return math.ceil(at + (after - at) * part)
@@ -104,8 +111,8 @@ def crossing_ms(
 
 
 @compiled
-def schedule(rules: ChurnRules, user: Record, shop_ms: int) -> None:
-    """Set `next_check_ms` from the user's state, as of shop_ms."""
+def schedule(rules: ChurnRules, user: Record, logs: npt.NDArray[np.float64], shop_ms: int) -> None:
+    """Set `next_check_ms` from the user's state, as of shop_ms; `logs` are of its hazard."""
     check_ms = user.shop_last_ms + rules.ttl_ms
     if user.alert_state == _FIRING:
         check_ms = min(check_ms, user.fired_shop_ms + rules.horizon_ms)
@@ -113,7 +120,7 @@ def schedule(rules: ChurnRules, user: Record, shop_ms: int) -> None:
         rising = user.alert_state == _NORMAL
         target = rules.enter if rising else rules.leave
         silence_ms = shop_ms - user.shop_last_ms
-        cross_ms = crossing_ms(rules, user.hazard, silence_ms, target, rising)
+        cross_ms = crossing_ms(rules, logs, silence_ms, target, rising)
         if cross_ms < ALWAYS_LATER_MS:
             check_ms = min(check_ms, user.shop_last_ms + cross_ms)
     user.next_check_ms = check_ms
@@ -197,6 +204,7 @@ def meet_activity(
 def judge(
     rules: ChurnRules,
     user: Record,
+    logs: npt.NDArray[np.float64],  # of its hazard
     alert: Record,
     steps_count: int,  # the five numbers are as of the row or the sweep: the user may be further on
     silence_ms: int,
@@ -211,7 +219,7 @@ def judge(
     if steps_count < rules.events_min:
         user.churn = -1
         return False
-    chance = math.exp(churn_log(rules, user.hazard, float(silence_ms)))
+    chance = math.exp(churn_log(rules, logs, float(silence_ms)))
     user.churn = chance
     if user.alert_state == _RESOLVED and chance <= rules.leave:
         user.alert_state = _NORMAL

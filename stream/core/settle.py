@@ -5,9 +5,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from stream.core.churn import ChurnRules, close_alert, judge, meet_activity, schedule
+from stream.core.churn import ChurnRules, close_alert, judge, meet_activity, schedule, stay_logs
 from stream.core.compiled import compiled
-from stream.core.layout import Records, Resolve
+from stream.core.layout import HAZARD_BINS, Records, Resolve
 from stream.core.state import State, free_slot
 
 _EXPIRED: Final = int(Resolve.EXPIRED)
@@ -26,6 +26,7 @@ def settle_rows(
 ) -> int:
     """Keep each row's scores with its user and move its alert; returns how many alerts."""
     count = 0
+    logs = np.empty(HAZARD_BINS, np.float64)
     for index in range(len(scored)):
         row = scored[index]
         user = state.users[row.slot]
@@ -44,9 +45,11 @@ def settle_rows(
         user.next_event[:] = next_event[index]
         user.purchase = purchase[index]
         user.hazard[:] = hazard[index]
+        stay_logs(user.hazard, logs)
         if judge(
             rules,
             user,
+            logs,
             alerts[count],
             row.steps_count,
             row.silence_ms,
@@ -62,7 +65,7 @@ def settle_rows(
         if count > first:
             alerts[first].churn = user.churn  # what ended a silence is told with the new score
         if user.seq_last == row.seq:
-            schedule(rules, user, row.shop_ms)
+            schedule(rules, user, logs, row.shop_ms)
     return count
 
 
@@ -78,6 +81,7 @@ def sweep_users(
     """Judge users at the end of a bucket of shop time; returns how many alerts."""
     clock = state.clock[0]
     count = 0
+    logs = np.empty(HAZARD_BINS, np.float64)
     for index in range(len(slots)):
         slot = slots[index]
         user = state.users[slot]
@@ -92,9 +96,11 @@ def sweep_users(
             dropped[index] = 1
             continue
         dropped[index] = 0
+        stay_logs(user.hazard, logs)
         if judge(
             rules,
             user,
+            logs,
             alert,
             user.steps_count,
             silence_ms,
@@ -106,6 +112,6 @@ def sweep_users(
             True,
         ):
             count += 1
-        schedule(rules, user, end_ms)
+        schedule(rules, user, logs, end_ms)
         state.dirty[slot] = 1
     return count

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.audit.run import Names
-from stream.core.churn import log_survival
+from stream.core.churn import log_survival, stay_logs
 from stream.core.config import EngineConfig
 from stream.core.engine import Engine
 from stream.core.layout import EVENT_TYPES, HAZARD_BINS, TOPICS, Outcome, Record, Records, source_of
@@ -98,10 +98,13 @@ def churn_at(
 ) -> npt.NDArray[np.float64]:
     """Churn probability S(s + H) / S(s) of each row of hazards.  # (B, 8) -> (B,)."""
     edges = np.array(edges_ms, np.int64)
+    logs = np.empty(hazard.shape, np.float64)
+    for row, out in zip(hazard, logs, strict=True):
+        stay_logs(row, out)
     return np.array([
         np.exp(log_survival(row, edges, silence_ms + horizon_ms)
                - log_survival(row, edges, silence_ms))
-        for row in hazard
+        for row in logs
     ])  # fmt: skip
 
 
