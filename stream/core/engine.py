@@ -18,7 +18,7 @@ from stream.core.churn import ChurnRules
 from stream.core.config import EngineConfig
 from stream.core.due import DueIndex
 from stream.core.forgotten import Forgotten
-from stream.core.layout import AlertState, Level, Records
+from stream.core.layout import AlertState, Level, Records, copied
 from stream.core.plan import Plan, Scores
 from stream.core.rebuild import plan_rebuilds, pool_rows
 from stream.core.results import ALERT, Applied, Batch, Settled, Touched, in_order, joined_alerts
@@ -324,7 +324,7 @@ class Engine:
         rows, scored, alerts, ops, steps, segments = work.counts.tolist()
         op_keys = self._do_ops(work.ops[:ops], batch.users)
         plan = Plan(
-            steps=work.steps[:steps].copy(),
+            steps=copied(work.steps[:steps]),
             gap_ms=work.gap_ms[:steps].copy(),
             segment=work.segment[:steps].copy(),
             wave=work.wave[:steps].copy(),
@@ -337,11 +337,11 @@ class Engine:
             listed=np.ones(scored, bool),
         )
         return Applied(
-            rows=work.rows[:rows].copy(),
+            rows=copied(work.rows[:rows]),
             rows_next=first + rows,
             plan=plan,
-            scored=work.scored[:scored].copy(),
-            alerts=work.alerts[:alerts].copy(),
+            scored=copied(work.scored[:scored]),
+            alerts=copied(work.alerts[:alerts]),
             alert_keys=[op_keys[op] for op in work.alert_slots[:alerts].tolist()],
         )
 

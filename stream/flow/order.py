@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from stream.core.layout import EVENT, NEVER_MS, STEP, TOPICS, Records
-from stream.core.merge import merge_heads
+from stream.core.merge import gather_rows, merge_heads
 from stream.core.results import Batch
 from stream.flow.buffer import TopicBuffer
 from stream.wire.decode import Decoded, Decoder
 
-_EMPTY = np.zeros(0, np.int64)
+_NO_TIMES = np.zeros(0, np.int64)
+_EMPTY: Records = np.zeros(0, EVENT)
 
 
 @dataclass(slots=True)
@@ -90,7 +91,7 @@ class Order:
         One from the future is refused by the engine; it must not make its topic wait till then.
         """
         if buffer.front is None or not buffer.rows_front:
-            return _EMPTY
+            return _NO_TIMES
         events = buffer.front.events[buffer.taken :]
         ahead_ms = events["time_ms"] - events["timestamp_ms"]
         return np.where(ahead_ms > self._future_ms_max, NEVER_MS, events["time_ms"])
@@ -125,49 +126,34 @@ class Order:
     ) -> tuple[Batch, Origin]:
         """Copy the rows taken into one batch, with one list of users."""
         events = np.empty(len(topics), EVENT)
+        names = np.empty((len(topics), 2), np.int32)
+        spans = np.zeros((len(buffers), 3), np.int64)
+        heads = [_EMPTY if b.front is None else b.front.events[b.taken :] for b in buffers]
+        keys = [[] if b.front is None else b.front.users for b in buffers]
+        numbers = [np.full(len(users), -1, np.int32) for users in keys]
+        users_count = gather_rows(
+            topics, heads[0], heads[1], heads[2], numbers[0], numbers[1], numbers[2],
+            events, names, spans,
+        )  # fmt: skip
+        users = [keys[topic][number] for topic, number in names[:users_count].tolist()]
         steps = []
-        names: list[bytes] = []
-        steps_count = 0
         origin = Origin(topics, indices, [None] * len(buffers))
         received = []
-        for buffer in buffers:
-            mask = topics == buffer.topic
-            rows = int(mask.sum())
-            if not rows or buffer.front is None:
+        for buffer, (rows, first_step, steps_count) in zip(buffers, spans.tolist(), strict=True):
+            front = buffer.front
+            if not rows or front is None:
                 continue
-            first = buffer.taken
-            indices[mask] += first
-            part = buffer.front.events[first : first + rows].copy()
-            with_steps = np.flatnonzero(part["steps_count"])
-            step_first = int(part["step_first"][with_steps[0]]) if len(with_steps) else 0
-            part_steps = buffer.front.steps[
-                step_first : step_first + int(part["steps_count"].sum())
-            ]
-            part["step_first"] += steps_count - step_first
-            part["user"] = _number(part["user"], buffer.front.users, names)
-            events[mask] = part
-            steps.append(part_steps)
-            steps_count += len(part_steps)
-            origin.decoded[buffer.topic] = buffer.front
-            last = int(part["offset"][-1])
+            indices[topics == buffer.topic] += buffer.taken
+            steps.append(front.steps[first_step : first_step + steps_count])
+            origin.decoded[buffer.topic] = front
+            last = int(front.events["offset"][buffer.taken + rows - 1])
             buffer.take(rows)
             origin.offset_last[buffer.topic] = last
             origin.offset_after[buffer.topic] = buffer.after(last)
             received.append(buffer.front_received_ms)
         origin.received_ms = min(received)
-        users = _join_users(events, names)
-        all_steps = np.concatenate(steps, dtype=STEP) if steps else np.zeros(0, STEP)
-        return Batch(events, all_steps, users), origin
-
-
-def _number(users: Records, keys: list[bytes], names: list[bytes]) -> Records:
-    """Renumber a topic's users, those that occur, to places at the end of `names`."""
-    distinct, places = np.unique(users, return_inverse=True)
-    none = bool(len(distinct)) and distinct[0] < 0
-    first = len(names) - (1 if none else 0)
-    names += [keys[index] for index in distinct.tolist() if index >= 0]
-    numbers = places.astype(np.int32) + first
-    return np.where(users < 0, -1, numbers).astype(np.int32)
+        all_steps = steps[0].copy() if len(steps) == 1 else np.concatenate(steps, dtype=STEP)
+        return Batch(events, all_steps, _join_users(events, users)), origin
 
 
 def _join_users(events: Records, names: list[bytes]) -> list[bytes]:
