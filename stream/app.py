@@ -265,7 +265,7 @@ class Service:
         app = self.app
 
         def assigned() -> str | None:
-            return None if self.worker.partitions_count else "no partitions are assigned"
+            return None if self.worker.committed() else "no partitions are assigned"
 
         def steady() -> str | None:
             return "rebalancing or restoring" if app.rebalancing else None

@@ -11,7 +11,7 @@ import numpy as np
 
 from stream.core.layout import NEVER_MS, TOPICS, AlertState, Level, Outcome, Resolve
 from stream.core.results import Settled
-from stream.flow.partition import Flight
+from stream.flow.flights import Flight
 
 KEPT: Final = 12  # of each
 ITEMS: Final = 3  # of a prediction

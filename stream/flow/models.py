@@ -86,9 +86,13 @@ class Models:
         if self._candidate is not None:
             self._candidate.close(number)
 
-    def score(self, number: int, applied: Applied) -> "Future[Scores]":
-        """Have a batch scored: a small one here and now, since a hop to a thread costs more."""
-        if self._candidate is None and len(applied.rows) <= self._limits.at_once_rows_max:
+    def score(self, number: int, applied: Applied, *, alone: bool) -> "Future[Scores]":
+        """Have a batch scored: a small one here and now, since a hop to a thread costs more.
+
+        alone: no other batch is being scored.
+        """
+        small = len(applied.rows) <= self._limits.at_once_rows_max
+        if alone and small and self._candidate is None:
             return at_once(self._score, self.serving, number, applied)
         scores = self._runtime.scoring.submit(self._score, self.serving, number, applied)
         if self._candidate is not None:

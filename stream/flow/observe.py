@@ -15,7 +15,7 @@ from stream.core.layout import Records
 
 if TYPE_CHECKING:
     from stream.core.results import Settled
-    from stream.flow.partition import Flight
+    from stream.flow.flights import Flight
 
 Stage = Literal["decode", "order", "state", "queue", "inference", "encode", "produce", "commit"]
 CommitOutcome = Literal["committed", "aborted", "fenced", "deadline"]

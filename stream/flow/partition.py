@@ -6,7 +6,7 @@ not in the engine's state. It moves when rows are settled, never when they are f
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +15,6 @@ import numpy as np
 from stream.core.coalesce import coalesce
 from stream.core.engine import Engine
 from stream.core.layout import TOPICS, Outcome
-from stream.core.plan import Scores
 from stream.core.results import Applied, Batch, Settled
 from stream.flow.buffer import TopicBuffer
 from stream.flow.erasures import Erasures
@@ -36,16 +35,6 @@ class Taken:
     batch: Batch
     origin: Origin
     first: int = 0
-
-
-@dataclass(slots=True)
-class Flight:
-    """A batch that is being scored."""
-
-    partition: "Partition"
-    taken: Taken
-    applied: Applied
-    scores: Future[Scores]
 
 
 class Partition:

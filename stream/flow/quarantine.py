@@ -92,8 +92,8 @@ class Quarantine:
     ) -> None:
         """Make dead letters of the rows that raise, in a batch on which the engine failed before.
 
-        No batch is in flight; `alive` is called before each row. Raises QuarantineError when more
-        is set aside than an hour may have.
+        No batch of the partition is in flight; `alive` is called before each row. Raises
+        QuarantineError when more is set aside than an hour may have.
         """
         if not self._suspects(partition, taken):
             return

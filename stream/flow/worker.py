@@ -3,9 +3,9 @@
     on_chunk ─▶ buffers ─▶ take (decode, merge) ─▶ apply ─▶ score ─▶ settle ─▶ publish ─▶ commit
     loop's thread          └────────── worker's thread ──┘  scorer's └── worker's ────┘   commit's
 
-One batch is scored while the one after it is decoded and the one before it is encoded and sent. The
-engines change in one order only: apply, settle, apply, settle, ... A commit begins between a settle
-and the next apply, so it holds a prefix of rows (stream/flow/account.py).
+Up to two batches, of two partitions, are with the scorer while the next one is decoded and the one
+before is encoded and sent. Each engine changes in one order only: apply, settle, apply, settle, ...
+A commit begins when none is with the scorer, so it holds a prefix of rows (stream/flow/account.py).
 """
 
 import asyncio
@@ -21,12 +21,14 @@ import numpy as np
 from stream.core.engine import Engine
 from stream.core.results import Settled
 from stream.flow.account import Account, Closing
+from stream.flow.flights import Flight, Flights
 from stream.flow.gauges import Gauges
 from stream.flow.limits import FlowLimits
 from stream.flow.models import Models
 from stream.flow.observe import Observer
-from stream.flow.partition import Flight, Partition, Taken, open_partition
+from stream.flow.partition import Partition, Taken, open_partition
 from stream.flow.ports import Chunk, Fetching
+from stream.flow.pressure import Pressure
 from stream.flow.quarantine import Quarantine
 from stream.flow.restore import Engines
 from stream.flow.runtime import Runtime, awaited
@@ -64,18 +66,17 @@ class Worker:
         self._models = models
         self._decoder = decoder
         self._account = account
-        self._fetching = fetching
         self._quarantine = quarantine
         self._observer = observer
         self._gauges = Gauges(observer)
         self._runtime = runtime
         self._monotonic, self._now_ms = runtime.monotonic, runtime.now_ms
+        self._pressure = Pressure(fetching, limits.topic_bytes_max, observer, runtime.monotonic)
         self._fail = fail
         self._partitions: list[Partition] = []
         self._buffers: dict[tuple[str, int], TopicBuffer] = {}
-        self._full: dict[tuple[str, int], float] = {}  # held back, since when (monotonic)
         self._turn_next = 0
-        self._flight: Flight | None = None
+        self._flights = Flights()
         self._at_work: tuple[Partition, Taken] | None = None  # whose fault an exception would be
         self._committed_at = 0.0
         self._latencies: list[Latencies] = []  # of rows settled since the last commit
@@ -114,9 +115,7 @@ class Worker:
         self._observer.chunk(
             buffer.topic, chunk.partition, chunk.records_count_max, chunk.bytes_count
         )
-        if buffer.bytes_count > self._limits.topic_bytes_max and place not in self._full:
-            self._full[place] = self._monotonic()
-            self._fetching.hold(*place)
+        self._pressure.check(buffer)
         self._wake.set()
 
     async def on_assigned(self, starts: Mapping[int, Mapping[str, int]]) -> None:
@@ -144,11 +143,6 @@ class Worker:
     def rows_waiting(self) -> int:
         """Count rows fetched and not settled, about."""
         return sum(buffer.rows_count for buffer in list(self._buffers.values()))
-
-    @property
-    def partitions_count(self) -> int:
-        """Partitions that this worker owns."""
-        return len(self._partitions)
 
     def committed(self) -> dict[tuple[str, int], int]:
         """Give the committed position by topic and partition, of what this worker owns."""
@@ -215,23 +209,23 @@ class Worker:
         self._note_finished(wait=self._account.committing and self._is_full())
         self.busy_since = self._monotonic()
         taken = self._take()
-        landed = self._land()
         changing = self._models.due()
+        landed = self._land_for(taken, everything=changing or self._is_commit_due())
         if changing:  # between two batches: all of the last one is told by the model that scored it
-            if landed is not None:
-                self._publish(*landed)
+            self._publish_all(landed)
             self._models.promote(self._engines_owned())
+            landed = []
         closing = self._close_if_due()
-        scored = taken is not None and self._launch(*taken)
-        if landed is not None and not changing:
-            self._publish(*landed)
+        if taken is not None:
+            self._launch(*taken)
+        self._publish_all(landed)
         self._models.warm(self._engines_owned())
         if closing is not None:
             self._account.close(closing)
-        if scored and (landed := self._land()) is not None:  # after the commit that is without it
-            self._publish(*landed)
+        while self._flights.first_at_once:  # after the commit that is without it
+            self._publish(*self._land())
         self.busy_since = self._at_work = None
-        return taken is not None or landed is not None
+        return taken is not None or changing or bool(landed)
 
     def _engines_owned(self) -> list[Engine]:
         return [partition.engine for partition in self._partitions]
@@ -241,9 +235,8 @@ class Worker:
         self.busy_since = self._monotonic()
 
     def _is_full(self) -> bool:
-        """Whether one batch more, beside the one in flight, might be too much."""
-        rows = sum(partition.rows_open for partition in self._partitions)
-        rows += 0 if self._flight is None else len(self._flight.applied.rows)
+        """Whether one batch more, beside those in flight, might be too much."""
+        rows = sum(p.rows_open for p in self._partitions) + self._flights.rows_count
         limits = self._limits
         return (
             rows + limits.batch_events_max > limits.commit_events_max
@@ -251,44 +244,47 @@ class Worker:
         )
 
     def _take(self) -> tuple[Partition, Taken] | None:
-        """Take a batch from the next partition that has one."""
+        """Take a batch from the next partition that has one, rather of one not with the scorer."""
         began = self._monotonic()
-        for step in range(len(self._partitions)):
-            partition = self._partitions[(self._turn_next + step) % len(self._partitions)]
+        turns = [*self._partitions[self._turn_next :], *self._partitions[: self._turn_next]]
+        turns.sort(key=self._flights.has)
+        for partition in turns:
             taken = partition.take(self._limits.batch_events_max, self._now_ms())
-            self._release(partition)
+            for buffer in partition.buffers:
+                self._pressure.ease(buffer)
             if taken is not None:
-                self._turn_next = (self._turn_next + step + 1) % len(self._partitions)
+                self._turn_next = (self._partitions.index(partition) + 1) % len(turns)
                 self._observer.stage("order", self._monotonic() - began)
                 self._gauges.tell_decoding(partition.buffers)
                 self._gauges.tell_holds(partition.number, partition.holds_over)
                 return partition, taken
         return None
 
-    def _release(self, partition: Partition) -> None:
-        """Fetch topics again that have little left."""
-        for buffer in partition.buffers:
-            place = (buffer.name, buffer.partition)
-            if place in self._full and buffer.bytes_count < self._limits.topic_bytes_max // 2:
-                self._observer.paused(self._monotonic() - self._full.pop(place))
-                self._fetching.release(*place)
-
-    def _launch(self, partition: Partition, taken: Taken) -> bool:
-        """Apply a batch and have it scored; True: it already is."""
+    def _launch(self, partition: Partition, taken: Taken) -> None:
+        """Apply a batch and have it scored."""
         self._at_work = partition, taken
         self._quarantine.examine(partition, taken, self._models, self._alive)
         began = self._monotonic()
         applied = partition.apply(taken, self._now_ms())
         self._observer.stage("state", self._monotonic() - began)
-        scores = self._models.score(partition.number, applied)
-        self._flight = Flight(partition, taken, applied, scores)
-        return scores.done()
+        scores = self._models.score(partition.number, applied, alone=not self._flights)
+        self._flights.launch(Flight(partition, taken, applied, scores, scores.done()))
 
-    def _land(self) -> tuple[Flight, Settled] | None:
-        """Wait for the scores of the batch in flight and settle it."""
-        flight, self._flight = self._flight, None
-        if flight is None:
-            return None
+    def _land_for(
+        self, taken: tuple[Partition, Taken] | None, *, everything: bool
+    ) -> list[tuple[Flight, Settled]]:
+        """Settle what has to be before this batch can be applied: one at least if there is none."""
+        landed: list[tuple[Flight, Settled]] = []
+        while self._flights and (
+            everything or (self._flights.in_the_way(taken[0]) if taken is not None else not landed)
+        ):
+            landed.append(self._land())
+        return landed
+
+    def _land(self) -> tuple[Flight, Settled]:
+        """Wait for the scores of the first batch in flight and settle it."""
+        self._alive()
+        flight = self._flights.land()
         self._at_work = flight.partition, flight.taken
         began = self._monotonic()
         rows_count = len(flight.applied.scored)
@@ -300,6 +296,10 @@ class Worker:
         receipt_ms = np.full(len(rows), flight.taken.origin.received_ms, np.int64)
         self._latencies.append((receipt_ms, rows["event_time_ms"].copy()))
         return flight, settled
+
+    def _publish_all(self, landed: list[tuple[Flight, Settled]]) -> None:
+        for flight, settled in landed:
+            self._publish(flight, settled)
 
     def _publish(self, flight: Flight, settled: Settled) -> None:
         """Encode and send what settled rows say."""
@@ -320,16 +320,20 @@ class Worker:
 
     # -- commits
 
+    def _is_commit_due(self) -> bool:
+        """Whether a commit is to begin, if there is anything to say."""
+        if self._account.committing:
+            return False
+        elapsed_s = self._monotonic() - self._committed_at
+        return elapsed_s >= self._limits.commit_interval_s or self._is_full()
+
     def _close_if_due(self) -> Closing | None:
-        """Encode a commit's state, if one is due; only between a settle and the next apply."""
-        if self._account.committing or self._flight is not None:
+        """Encode a commit's state, if one is due; only while nothing is with the scorer."""
+        if self._flights or not self._is_commit_due():
             return None
         for partition in self._partitions:
             partition.pass_holes()
         if not any(partition.moved for partition in self._partitions):
-            return None
-        elapsed_s = self._monotonic() - self._committed_at
-        if elapsed_s < self._limits.commit_interval_s and not self._is_full():
             return None
         return self._closing()
 
@@ -382,15 +386,11 @@ class Worker:
     def _hand_over(self) -> None:
         """Commit every row that is applied, then forget buffers and partitions."""
         self._note_finished(wait=True)
-        landed = self._land()
-        if landed is not None:
-            self._publish(*landed)
+        self._publish_all(self._land_for(None, everything=True))
         if any(partition.rows_open for partition in self._partitions):
             self._account.close(self._closing())
             self._note_finished(wait=True)
-        for place in self._full:
-            self._fetching.release(*place)
-        self._full.clear()
+        self._pressure.end()
         for partition in self._partitions:
             self._models.close(partition.number)
             self._quarantine.close(partition.number)

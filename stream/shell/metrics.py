@@ -18,6 +18,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from stream.core.layout import NEVER_MS, TOPICS, Level, Outcome, Reason, Records
 from stream.core.results import Settled
+from stream.flow.flights import Flight
 from stream.flow.latest import Latest
 from stream.flow.observe import (
     PURPOSES,
@@ -30,7 +31,6 @@ from stream.flow.observe import (
     Stage,
     WorkerState,
 )
-from stream.flow.partition import Flight
 from stream.flow.stops import CommitAbortedError, CommitFencedError, CommitLateError
 from stream.shell.gpu import GpuReading
 from stream.shell.metrics_table import METRICS, OUTCOMES, SEVERITIES, TRANSITIONS

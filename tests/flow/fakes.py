@@ -187,12 +187,13 @@ def make_rig(
     transaction: FakeTransaction | None = None,
     config: EngineConfig | None = None,
     notes: FakeNotes | None = None,
+    partitions: int = 1,
     **changed: Any,
 ) -> Rig:
-    """Build a worker of one partition over fakes; `engines` of a former one keep their state."""
+    """Build a worker over fakes; `engines` of a former one keep their state."""
     bounds = limits(**changed)
     config = config or EngineConfig(hidden_users_max=32, exclude_recent=False)
-    engines = engines or Engines(config, 1, bounds.batch_events_max)
+    engines = engines or Engines(config, partitions, bounds.batch_events_max)
     transaction = transaction or FakeTransaction()
     fetching = FakeFetching()
     failures: list[WorkerStopError] = []
@@ -204,7 +205,7 @@ def make_rig(
         list(TOPICS),
         engines,
         models,
-        Decoder(1),
+        Decoder(partitions),
         Account(transaction, None, "state", runtime),
         fetching,
         Quarantine(notes or FakeNotes(), rows_per_hour_max=3, clock=time.time),

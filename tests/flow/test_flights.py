@@ -1,0 +1,90 @@
+"""Two batches of two partitions are with the scorer at once; one partition's are not."""
+
+import time
+
+from stream.core.layout import TOPICS
+from stream.core.plan import Plan, Scores
+from stream.wire.murmur2 import partition_of
+from tests.flow.fakes import FakeTransaction, Rig, make_rig
+from tests.flow.logs import Log, chunks_of, shop_log
+from tests.flow.test_worker import until
+from tests.oracle.int_scorer import IntScorer
+
+
+def split(log: Log, partitions: int) -> list[Log]:
+    """Give each partition its users' records."""
+    parts: list[Log] = [([], [], []) for _ in range(partitions)]
+    for topic, records in enumerate(log):
+        for key, value in records:
+            parts[partition_of(key or b"", partitions)][topic].append((key, value))
+    return parts
+
+
+class Watching(IntScorer):
+    """Scores only once `batches` wait, or none more can come; notes how many waited."""
+
+    def __init__(self, batches: int) -> None:
+        super().__init__()
+        self.rig: Rig | None = None
+        self.batches = batches
+        self.waiting: set[tuple[int, ...]] = set()
+
+    def score(self, partition: int, plan: Plan) -> Scores:
+        assert self.rig is not None
+        flights = self.rig.worker._flights
+        deadline = time.monotonic() + 0.1
+        while len(flights) < self.batches and time.monotonic() < deadline:
+            time.sleep(0.001)
+        self.waiting.add(tuple(flight.partition.number for flight in list(flights._flights)))
+        return super().score(partition, plan)
+
+
+async def played(partitions: int, scorer: IntScorer) -> Rig:
+    transaction = FakeTransaction()
+    rig = make_rig(
+        scorer, transaction=transaction, partitions=partitions, batch_events_max=16,
+        at_once_rows_max=0, commit_interval_s=0.5,
+    )  # fmt: skip
+    if isinstance(scorer, Watching):
+        scorer.rig = rig
+    rig.worker.start()
+    await rig.worker.on_assigned({n: dict.fromkeys(TOPICS, 0) for n in range(partitions)})
+    ends = {}
+    for number, log in enumerate(split(shop_log(31, 400), partitions)):
+        for chunk in chunks_of(log, 1000):
+            chunk.partition = number
+            ends[(chunk.topic, number)] = len(chunk.records_list)
+            rig.worker.on_chunk(chunk)
+    await until(
+        lambda: bool(rig.failures) or rig.transaction.offsets == ends, "all to be committed"
+    )
+    rig.worker.stop(5)
+    assert rig.failures == []
+    return rig
+
+
+def told(rig: Rig) -> list[tuple[int, bytes | None]]:
+    """Give predictions by partition, each in its order, without the time of sending."""
+    found = [
+        (number, key) for name, number, key, _ in rig.transaction.committed if name == "predictions"
+    ]
+    return sorted(found, key=lambda entry: entry[0])
+
+
+async def test_batches_of_two_partitions_are_scored_side_by_side() -> None:
+    scorer = Watching(2)
+    await played(2, scorer)
+    assert any(len(waiting) == 2 for waiting in scorer.waiting)
+    assert all(len(set(waiting)) == len(waiting) for waiting in scorer.waiting)
+
+
+async def test_of_one_partition_the_next_batch_waits() -> None:
+    scorer = Watching(2)
+    await played(1, scorer)
+    assert scorer.waiting <= {(0,), ()}, "() while it is being landed"
+
+
+async def test_what_comes_out_is_that_of_a_scorer_that_is_never_waited_for() -> None:
+    rig, slow = await played(3, IntScorer()), await played(3, Watching(2))
+    assert told(rig) == told(slow)
+    assert len(told(rig)) > 250
