@@ -38,12 +38,14 @@ class Axis(NamedTuple):
 
     title: str
     values: tuple[int | str, ...]
+    events: int = 400_000
 
 
 AXES: Final = {
     "partitions": Axis("partitions", (4, 16, 64)),
     "compression": Axis("compression of the events", ("none", "lz4", "zstd", "gzip")),
-    "workers": Axis("workers", (1, 2, 3)),
+    # The rate is that of the second half: by then every worker has to be at work.
+    "workers": Axis("workers", (1, 2, 3), events=1_200_000),
 }
 
 
@@ -57,14 +59,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.broker_scale", description=__doc__)
     parser.add_argument("--axis", choices=list(AXES))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--events", type=int, default=400_000)
+    parser.add_argument("--events", type=int, help="default: the axis' own")
     parser.add_argument("--page", nargs="+", type=Path, metavar="JSON", default=())
     options = parser.parse_args(arguments)
     for path in options.page:
         report = json.loads(path.read_text())
         on_page(report)
     if options.axis is not None:
-        measure(options.axis, options.rounds, options.events)
+        measure(options.axis, options.rounds, options.events or AXES[options.axis].events)
     return 0
 
 
