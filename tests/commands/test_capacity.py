@@ -78,7 +78,7 @@ def test_more_of_each_takes_more():
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"partitions": 3, "events_per_s": 90_000}, "3 partitions keep no more than 3 busy"),
+        ({"partitions": 3, "events_per_s": 900_000}, "3 partitions keep no more than 3 busy"),
         ({"partitions": 2, "users": 2_000_000, "events_per_s": 1}, "hold 909,090 users, not"),
         ({"worker_bytes_max": GIB // 10}, "GiB before its users, more than 0.1"),
         ({"users": 10**9}, "raise users_max"),
@@ -119,7 +119,7 @@ def test_json_is_the_plan(forecart):
         ((*ASKED[:2], "nan", "--users", "1"), 2, "nan is not a number"),
         ((*ASKED, "--worker-memory", "-1"), 2, "Invalid value for '--worker-memory'"),
         (
-            (*ASKED[:1], "--events-per-second", "90000", *ASKED[3:], "--partitions", "3"),
+            (*ASKED[:1], "--events-per-second", "900000", *ASKED[3:], "--partitions", "3"),
             1,
             "3 busy",
         ),
