@@ -92,15 +92,15 @@ class Quarantine:
     ) -> None:
         """Make dead letters of the rows that raise, in a batch on which the engine failed before.
 
-        No batch of the partition is in flight; `alive` is called before each row. Raises
+        Of one that `suspects` no batch is in flight; `alive` is called before each row. Raises
         QuarantineError when more is set aside than an hour may have.
         """
-        if not self._suspects(partition, taken):
+        if not self.suspects(partition, taken):
             return
         while (guilty := _first_guilty(partition, taken, models, alive)) is not None:
             self._set_aside(partition, taken, *guilty)
 
-    def _suspects(self, partition: Partition, taken: Taken) -> bool:
+    def suspects(self, partition: Partition, taken: Taken) -> bool:
         """Whether a batch holds a row of the range that failed."""
         note = self._known.get(partition.number)
         if note is None or not note.failures:

@@ -4,8 +4,8 @@
     loop's thread          └────────── worker's thread ──┘  scorer's └── worker's ────┘   commit's
 
 Up to two batches, of two partitions, are with the scorer while the next one is decoded and the one
-before is encoded and sent. Each engine changes in one order only: apply, settle, apply, settle, ...
-A commit begins when none is with the scorer, so it holds a prefix of rows (stream/flow/account.py).
+before is encoded and sent. Each engine changes in one order only: apply, settle, apply, settle. A
+commit begins when none is with the scorer, so it holds a prefix of rows (stream/flow/account.py).
 """
 
 import asyncio
@@ -210,7 +210,9 @@ class Worker:
         self.busy_since = self._monotonic()
         taken = self._take()
         changing = self._models.due()
-        landed = self._land_for(taken, everything=changing or self._is_commit_due())
+        suspect = taken is not None and self._quarantine.suspects(*taken)
+        alone = changing or suspect or self._is_commit_due()
+        landed = self._land_for(taken, everything=alone)
         if changing:  # between two batches: all of the last one is told by the model that scored it
             self._publish_all(landed)
             self._models.promote(self._engines_owned())
@@ -283,10 +285,9 @@ class Worker:
 
     def _land(self) -> tuple[Flight, Settled]:
         """Wait for the scores of the first batch in flight and settle it."""
-        self._alive()
         flight = self._flights.land()
         self._at_work = flight.partition, flight.taken
-        began = self._monotonic()
+        self.busy_since = began = self._monotonic()  # each may take its time
         rows_count = len(flight.applied.scored)
         scores = awaited(flight.scores, self._limits.batch_deadline_s, f"scoring {rows_count} rows")
         self._observer.stage("queue", self._monotonic() - began)
@@ -304,7 +305,7 @@ class Worker:
     def _publish(self, flight: Flight, settled: Settled) -> None:
         """Encode and send what settled rows say."""
         self._at_work = flight.partition, flight.taken
-        began = self._monotonic()
+        self.busy_since = began = self._monotonic()
         now_ms = self._now_ms()
         serving = self._models.serving
         outputs = serving.effects.of_rows(flight.partition, flight.taken, settled, now_ms)
@@ -324,8 +325,8 @@ class Worker:
         """Whether a commit is to begin, if there is anything to say."""
         if self._account.committing:
             return False
-        elapsed_s = self._monotonic() - self._committed_at
-        return elapsed_s >= self._limits.commit_interval_s or self._is_full()
+        due_at = self._committed_at + self._limits.commit_interval_s
+        return self._monotonic() >= due_at or self._is_full()
 
     def _close_if_due(self) -> Closing | None:
         """Encode a commit's state, if one is due; only while nothing is with the scorer."""
@@ -333,9 +334,7 @@ class Worker:
             return None
         for partition in self._partitions:
             partition.pass_holes()
-        if not any(partition.moved for partition in self._partitions):
-            return None
-        return self._closing()
+        return self._closing() if any(p.moved for p in self._partitions) else None
 
     def _closing(self) -> Closing:
         self._committed_at = self._monotonic()
@@ -387,6 +386,7 @@ class Worker:
         """Commit every row that is applied, then forget buffers and partitions."""
         self._note_finished(wait=True)
         self._publish_all(self._land_for(None, everything=True))
+        self.busy_since = self._at_work = None  # a commit has a deadline of its own
         if any(partition.rows_open for partition in self._partitions):
             self._account.close(self._closing())
             self._note_finished(wait=True)
@@ -394,6 +394,5 @@ class Worker:
         for partition in self._partitions:
             self._models.close(partition.number)
             self._quarantine.close(partition.number)
-        self._partitions = []
-        self._buffers = {}
+        self._partitions, self._buffers = [], {}
         self._observer.partitions(())

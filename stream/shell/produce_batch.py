@@ -64,11 +64,17 @@ def produce_batch(
     if handle is None:
         return 0
     try:
-        queued: int = _produce_batch(handle, partition, COPY, messages.ctypes.data, len(messages))
+        _produce_batch(handle, partition, COPY, messages.ctypes.data, len(messages))
     finally:
         _topic_destroy(handle)
-    if queued < len(messages) and not messages["err"][queued]:
-        raise RuntimeError(f"{topic}[{partition}]: a record was left out before record {queued}")
+    refused = np.flatnonzero(messages["err"])
+    if not len(refused):
+        return len(messages)
+    queued = int(refused[0])
+    if len(refused) < len(messages) - queued:  # a record too large: sizes are looked at before
+        raise RuntimeError(
+            f"{topic}[{partition}]: record {queued} was left out, later ones were not"
+        )
     return queued
 
 

@@ -167,6 +167,7 @@ def changelog(
     names = [FORGOTTEN_PREFIX + name for name in touched.forgotten]
     users = encode_users(engine, touched)
     header = header_of(engine, partitions, offset_next, outcomes)
+    check_header(header)  # else it would be committed, and refused at the restore
     return Changes(
         Texts.of([*gone, *touched.keys, *names]),
         Texts.joined([Texts.of([None] * len(gone)), users, Texts.of(forgotten)]),

@@ -1,11 +1,13 @@
 """Two batches of two partitions are with the scorer at once; one partition's are not."""
 
+import asyncio
 import time
 
 from stream.core.layout import TOPICS
 from stream.core.plan import Plan, Scores
+from stream.flow.crash_note import CrashNote
 from stream.wire.murmur2 import partition_of
-from tests.flow.fakes import FakeTransaction, Rig, make_rig
+from tests.flow.fakes import FakeNotes, FakeTransaction, Rig, make_rig
 from tests.flow.logs import Log, chunks_of, shop_log
 from tests.flow.test_worker import until
 from tests.oracle.int_scorer import IntScorer
@@ -88,3 +90,57 @@ async def test_what_comes_out_is_that_of_a_scorer_that_is_never_waited_for() -> 
     rig, slow = await played(3, IntScorer()), await played(3, Watching(2))
     assert told(rig) == told(slow)
     assert len(told(rig)) > 250
+
+
+async def test_a_commit_at_a_hand_over_is_no_stuck_step() -> None:
+    """The step's deadline is the batch's; a commit has a longer one of its own."""
+    transaction = FakeTransaction()
+    rig = make_rig(
+        IntScorer(), transaction=transaction, batch_events_max=16, at_once_rows_max=0,
+        commit_interval_s=60.0, commit_events_max=100_000, batch_deadline_s=0.3,
+    )  # fmt: skip
+    rig.worker._committed_at = time.monotonic()
+    rig.worker.start()
+    await rig.worker.on_assigned({0: dict.fromkeys(TOPICS, 0)})
+    transaction.before_commit = lambda: time.sleep(0.9)
+    for chunk in chunks_of(shop_log(31, 400), 1000):
+        rig.worker.on_chunk(chunk)
+    handing = asyncio.ensure_future(rig.worker.on_revoked(frozenset({0})))
+    said = []
+    while not handing.done():
+        said.append(rig.worker.stuck())
+        await asyncio.sleep(0.02)
+    await handing
+    rig.worker.stop(5)
+    assert set(said) == {None}
+    assert rig.failures == []
+
+
+async def test_nothing_is_in_flight_while_rows_are_tried_alone() -> None:
+    notes = FakeNotes()
+    notes.notes[1] = CrashNote((0, 0, 0), (3, 3, 3), 1, "x", ())
+    rig = make_rig(
+        IntScorer(), notes=notes, partitions=2, batch_events_max=16, at_once_rows_max=0,
+        commit_interval_s=0.5,
+    )  # fmt: skip
+    in_flight = []
+    try_score = rig.models.try_score
+
+    def tried(plan: Plan) -> Scores:
+        in_flight.append(len(rig.worker._flights))
+        return try_score(plan)
+
+    rig.models.try_score = tried  # type: ignore[method-assign]
+    rig.worker.start()
+    await rig.worker.on_assigned({n: dict.fromkeys(TOPICS, 0) for n in range(2)})
+    ends = {}
+    for number, log in enumerate(split(shop_log(31, 300), 2)):
+        for chunk in chunks_of(log, 1000):
+            chunk.partition = number
+            ends[(chunk.topic, number)] = len(chunk.records_list)
+            rig.worker.on_chunk(chunk)
+    await until(lambda: bool(rig.failures) or rig.transaction.offsets == ends, "all committed")
+    rig.worker.stop(5)
+    assert rig.failures == []
+    assert in_flight
+    assert set(in_flight) == {0}

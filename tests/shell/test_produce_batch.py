@@ -59,6 +59,16 @@ def test_what_is_too_large_is_found_before_anything_is_queued() -> None:
     producer.close()
 
 
+def test_a_record_left_out_in_the_middle_is_no_prefix() -> None:
+    producer = Producer({**NOBODY, "message.max.bytes": 2000})
+    keys = Texts.of([None] * 10)
+    values = Texts.of([b"x" * (5000 if n in (3, 8) else 5) for n in range(10)])
+    with pytest.raises(RuntimeError, match="record 3 was left out"):
+        produce_batch(producer, "t", 0, keys, values)
+    producer.purge()
+    producer.close()
+
+
 @pytest.mark.kafka
 def test_nothing_nothing_at_all_and_zeros_arrive(
     kafka: str, make_topics: Callable[..., dict[str, str]]
