@@ -35,14 +35,9 @@ class Output(NamedTuple):
 
     topic: str
     partition: int
-    keys: Sequence[bytes | None]
-    values: Sequence[bytes | None]
+    keys: Texts
+    values: Texts
     headers: Headers | None = None
-
-    @property
-    def bytes_count(self) -> int:
-        """Size of the values."""
-        return Texts.of(self.values).bytes_count
 
 
 @dataclass(slots=True)
@@ -88,7 +83,7 @@ class Account:
         if self._direct is not None:
             self._direct.produce(*output)
             return
-        self.bytes_count += output.bytes_count
+        self.bytes_count += output.values.bytes_count
         if self._running is not None:
             self._held.append(output)
             return

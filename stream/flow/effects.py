@@ -13,7 +13,7 @@ from stream.flow.account import Closing, Output
 from stream.flow.partition import Partition, Taken
 from stream.flow.receipts import Stretch
 from stream.wire.erasure import encode_erasure
-from stream.wire.outputs import dead_letter, encode_alerts, encode_receipts
+from stream.wire.outputs import Message, dead_letter, encode_alerts, encode_receipts
 from stream.wire.predictions import PredictionEncoder
 from stream.wire.state import Header, changelog
 from stream.wire.texts import Texts
@@ -82,14 +82,7 @@ class Effects:
             alerts = encode_alerts(
                 settled.alerts, settled.alert_keys, self._model_version, self._churn_horizon
             )
-            outputs.append(
-                Output(
-                    self._topics.alerts,
-                    number,
-                    [alert.key for alert in alerts],
-                    [alert.value for alert in alerts],
-                )
-            )
+            outputs.append(_output(self._topics.alerts, number, alerts))
         dead = np.flatnonzero(settled.rows["outcome"] == _DEAD).tolist()
         if dead:
             outputs.append(self._dead_letters(number, taken, settled, dead))
@@ -115,8 +108,8 @@ class Effects:
         return Output(
             self._topics.dead_letters,
             number,
-            [letter.key for letter in letters],
-            [letter.value for letter in letters],
+            Texts.of([letter.key for letter in letters]),
+            Texts.of([letter.value for letter in letters]),
             [letter.headers for letter in letters],
         )
 
@@ -141,12 +134,7 @@ class Effects:
                 stretch.rows,
             )
         ]
-        return Output(
-            self._topics.receipts,
-            number,
-            [message.key for message in messages],
-            [message.value for message in messages],
-        )
+        return _output(self._topics.receipts, number, messages)
 
     def erasures(self, partition: Partition) -> Output:
         """Encode the receipts of users erased since the last commit."""
@@ -161,12 +149,7 @@ class Effects:
             )
             for erased in partition.erasures.take()
         ]
-        return Output(
-            self._topics.erasures,
-            partition.number,
-            [message.key for message in messages],
-            [message.value for message in messages],
-        )
+        return _output(self._topics.erasures, partition.number, messages)
 
     def closing(self, partitions: Sequence[Partition], latencies: Sequence[Latencies]) -> Closing:
         """Encode the end of a transaction: state, header, receipts and offsets of what moved."""
@@ -188,3 +171,12 @@ class Effects:
             closing.receipt_ms = np.concatenate([receipt_ms for receipt_ms, _ in latencies])
             closing.event_ms = np.concatenate([event_ms for _, event_ms in latencies])
         return closing
+
+
+def _output(topic: str, number: int, messages: Sequence[Message]) -> Output:
+    return Output(
+        topic,
+        number,
+        Texts.of([message.key for message in messages]),
+        Texts.of([message.value for message in messages]),
+    )

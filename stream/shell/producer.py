@@ -98,7 +98,7 @@ def produce_all(
     `on_error` was told.
     """
     with _telling(topic, on_error):
-        _check_sizes(topic, keys, values, headers, message_bytes_max)
+        _check_sizes(topic, Texts.of(keys), Texts.of(values), headers, message_bytes_max)
         deadline = time.monotonic() + deadline_s
         if headers is not None:
             for key, value, header in zip(keys, values, headers, strict=True):
@@ -126,10 +126,7 @@ def produce_texts(
 ) -> None:
     """Queue records without headers, as `produce_all` does, for a transaction: 0.2 us each."""
     with _telling(topic, on_error):
-        sizes = np.maximum(keys.sizes, 0) + np.maximum(values.sizes, 0)
-        if len(sizes) and sizes.max() > message_bytes_max:
-            index = int(np.argmax(sizes > message_bytes_max))
-            raise TooLargeError(topic, index, int(sizes[index]), message_bytes_max)
+        _check_sizes(topic, keys, values, None, message_bytes_max)
         deadline = time.monotonic() + deadline_s
         queued = produce_batch(producer, topic, partition, keys, values)
         while queued < len(values):  # the next one waits for room, or says what is wrong
@@ -193,24 +190,17 @@ def reason_of(error: KafkaError) -> ProduceError:
 
 
 def _check_sizes(
-    topic: str,
-    keys: Sequence[bytes | None],
-    values: Sequence[bytes | None],
-    headers: Headers | None,
-    limit: int,
+    topic: str, keys: Texts, values: Texts, headers: Headers | None, limit: int
 ) -> None:
-    if headers is None and _longest(keys) + _longest(values) <= limit:
-        return  # 0.06 us a record
-    for index, (key, value) in enumerate(zip(keys, values, strict=True)):
-        size = len(key or b"") + len(value or b"")
-        for name, text in (headers[index] or ()) if headers is not None else ():
-            size += len(name) + len(text)
-        if size > limit:
-            raise TooLargeError(topic, index, size, limit)
-
-
-def _longest(texts: Sequence[bytes | None]) -> int:
-    return max((len(text) for text in texts if text is not None), default=0)
+    if len(keys) != len(values):
+        raise ValueError(f"{len(keys)} keys and {len(values)} values for {topic}")
+    sizes = np.maximum(keys.sizes, 0) + np.maximum(values.sizes, 0)
+    if headers is not None:
+        beside = [sum(len(name) + len(text) for name, text in some or ()) for some in headers]
+        sizes += np.array(beside, np.int64)
+    if len(sizes) and sizes.max() > limit:
+        index = int(np.argmax(sizes > limit))
+        raise TooLargeError(topic, index, int(sizes[index]), limit)
 
 
 def _wait_for_room(producer: Producer, topic: str, deadline: float) -> None:

@@ -12,9 +12,7 @@ import numpy.typing as npt
 from stream.core.compiled import compiled, compiled_short
 from stream.core.intrinsics import copy_bytes
 from stream.core.layout import Records
-
-Bytes = npt.NDArray[np.uint8]
-Spans = npt.NDArray[np.int64]  # (p + 1,) where each piece begins in its buffer; the end of the last
+from stream.wire.texts import Bytes, Spans
 
 SCORE_MAX: Final = 1e12  # beyond it six decimals would not be exact
 _TEN: Final = np.uint64(10)
@@ -80,7 +78,7 @@ def size_of(
     items: npt.NDArray[np.int32],  # (n, K)
     item_scores: npt.NDArray[np.float32],  # (n, K)
     reasons: npt.NDArray[np.uint8],  # (n, K)
-    spans: Spans,
+    spans: Spans,  # (p + 1,) where each piece begins, and where the last one ends
     name_begins: Spans,
     name_ends: Spans,
     item_spans: Spans,

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from stream.core.layout import TOPICS, Records
 from stream.core.plan import Scores
-from stream.wire.prediction_text import SCORE_MAX, Bytes, Spans, is_plain, size_of, write_rows
-from stream.wire.texts import Texts
+from stream.wire.prediction_text import SCORE_MAX, is_plain, size_of, write_rows
+from stream.wire.texts import Bytes, Spans, Texts
 from stream.wire.types import ITEM_REASONS
 
 
@@ -84,7 +84,7 @@ class PredictionEncoder:
             self._items, self._item_spans, rows,
             emitted_at_ms, next_event, purchase, soon, items, item_scores, why,
         )  # fmt: skip
-        return Texts(out, np.concatenate(([0], ends[:-1])), ends)
+        return Texts.ending(out, ends)
 
     def _refuse(
         self,
@@ -165,6 +165,5 @@ def _inner(text: str) -> bytes:
 
 
 def _laid_out(pieces: Sequence[bytes]) -> tuple[Bytes, Spans]:
-    spans = np.zeros(len(pieces) + 1, np.int64)
-    np.cumsum(np.fromiter(map(len, pieces), np.int64, len(pieces)), out=spans[1:])
-    return np.frombuffer(b"".join(pieces), np.uint8), spans
+    laid = Texts.of(pieces)
+    return laid.data, np.concatenate(([0], laid.ends))

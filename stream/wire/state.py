@@ -7,7 +7,7 @@
 Little-endian throughout; no user's key begins with 0x00. A version that is not known is refused.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -134,7 +134,7 @@ def encode_users(engine: Engine, touched: Touched) -> Texts:
         ends,
         out,
     )
-    return Texts(out, np.concatenate(([0], ends[:-1])), ends)
+    return Texts.ending(out, ends)
 
 
 class Changes(NamedTuple):
@@ -159,7 +159,6 @@ def changelog(
     Who is gone comes first: a restore that stops anywhere in them has no user too many.
     """
     touched = engine.take_touched()
-    gone: Sequence[bytes] = touched.gone
     forgotten = [
         None if time_ms is None else time_ms.to_bytes(8, "little", signed=True)
         for time_ms in touched.forgotten.values()
@@ -169,8 +168,8 @@ def changelog(
     header = header_of(engine, partitions, offset_next, outcomes)
     check_header(header)  # else it would be committed, and refused at the restore
     return Changes(
-        Texts.of([*gone, *touched.keys, *names]),
-        Texts.joined([Texts.of([None] * len(gone)), users, Texts.of(forgotten)]),
+        Texts.of([*touched.gone, *touched.keys, *names]),
+        Texts.joined([Texts.of([None] * len(touched.gone)), users, Texts.of(forgotten)]),
         header,
         msgspec.json.encode(header),
     )

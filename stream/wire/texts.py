@@ -40,6 +40,13 @@ class Texts(Sequence[bytes | None]):
         return cls(np.frombuffer(data, np.uint8), begins, begins + sizes)
 
     @classmethod
+    def ending(cls, data: Bytes, ends: Spans) -> "Texts":
+        """Name texts that lie after each other from the start of a buffer, by their ends."""
+        begins = np.zeros_like(ends)
+        begins[1:] = ends[:-1]
+        return cls(data, begins, ends)
+
+    @classmethod
     def joined(cls, parts: "Sequence[Texts]") -> "Texts":
         """Put the texts of all parts after each other; the buffers are copied."""
         parts = [part for part in parts if len(part)] or list(parts[:1])

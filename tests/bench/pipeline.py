@@ -20,7 +20,6 @@ from stream.flow.partition import Partition, Taken
 from stream.flow.warm_up import Made
 from stream.wire.decode import Decoded, Decoder
 from stream.wire.records import RecordColumns
-from stream.wire.texts import Texts
 
 STAGES: Final = ("decode", "order", "apply", "score", "settle", "encode", "commit")
 FUTURE_MS_MAX: Final = 300_000
@@ -140,8 +139,7 @@ class Pipeline:
         self._clock.note("commit")
         for output in closing.state:
             self._state_rows += len(output.keys)
-            self._state_bytes += Texts.of(output.keys).bytes_count
-            self._state_bytes += output.bytes_count
+            self._state_bytes += output.keys.bytes_count + output.values.bytes_count
         self._clock.skip()
 
 

@@ -49,10 +49,16 @@ async def played(partitions: int, scorer: IntScorer) -> Rig:
     )  # fmt: skip
     if isinstance(scorer, Watching):
         scorer.rig = rig
+    await finish(rig, partitions, 400)
+    return rig
+
+
+async def finish(rig: Rig, partitions: int, count: int) -> None:
+    """Have the worker take a log of so many records, and stop it."""
     rig.worker.start()
     await rig.worker.on_assigned({n: dict.fromkeys(TOPICS, 0) for n in range(partitions)})
     ends = {}
-    for number, log in enumerate(split(shop_log(31, 400), partitions)):
+    for number, log in enumerate(split(shop_log(31, count), partitions)):
         for chunk in chunks_of(log, 1000):
             chunk.partition = number
             ends[(chunk.topic, number)] = len(chunk.records_list)
@@ -62,7 +68,6 @@ async def played(partitions: int, scorer: IntScorer) -> Rig:
     )
     rig.worker.stop(5)
     assert rig.failures == []
-    return rig
 
 
 def told(rig: Rig) -> list[tuple[int, bytes | None]]:
@@ -131,16 +136,6 @@ async def test_nothing_is_in_flight_while_rows_are_tried_alone() -> None:
         return try_score(plan)
 
     rig.models.try_score = tried  # type: ignore[method-assign]
-    rig.worker.start()
-    await rig.worker.on_assigned({n: dict.fromkeys(TOPICS, 0) for n in range(2)})
-    ends = {}
-    for number, log in enumerate(split(shop_log(31, 300), 2)):
-        for chunk in chunks_of(log, 1000):
-            chunk.partition = number
-            ends[(chunk.topic, number)] = len(chunk.records_list)
-            rig.worker.on_chunk(chunk)
-    await until(lambda: bool(rig.failures) or rig.transaction.offsets == ends, "all committed")
-    rig.worker.stop(5)
-    assert rig.failures == []
+    await finish(rig, 2, 300)
     assert in_flight
     assert set(in_flight) == {0}
