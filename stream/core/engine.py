@@ -9,6 +9,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -206,7 +207,7 @@ class Engine:
         twice as many: who has left and come again since has no tombstone in a compacted changelog.
         Raises ValueError beyond. 0.3 us a user.
         """
-        slots = np.array([self._slots.get(key, -1) for key in keys], np.int32)
+        slots = np.fromiter(map(self._slots.get, keys, repeat(-1)), np.int32, len(keys))
         new = np.flatnonzero(slots < 0)
         self._make_room(len(new), 2 * self.config.users_max)
         clock = self.state.clock[0]
@@ -219,9 +220,11 @@ class Engine:
         slots[new] = self.state.free[left : left + len(new)][::-1]  # from the top of the stack
         clock["free_count"] = left
         clock["users_count"] += len(new)
-        for at, slot in zip(new.tolist(), slots[new].tolist(), strict=True):
-            self._slots[keys[at]] = slot
-            self._keys[slot] = keys[at]
+        names = keys if len(new) == len(keys) else [keys[at] for at in new.tolist()]
+        numbers = slots[new].tolist()
+        self._slots.update(zip(names, numbers, strict=True))
+        for name, slot in zip(names, numbers, strict=True):
+            self._keys[slot] = name
         return slots
 
     def restore_gone(self, key: bytes) -> None:

@@ -28,9 +28,8 @@ class Engines:
         engine = self._engine(partition)
         count, began = self._read.get(partition, (0, time.monotonic()))
         self._read[partition] = count + len(keys), began
-        records = [(key or b"", value) for key, value in zip(keys, values, strict=True)]
         try:
-            header = restore(engine, records)
+            header = restore(engine, keys, values)
         except (StateError, ValueError) as error:
             raise RestoreError(f"changelog of partition {partition}: {error}") from error
         if header is None:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.core.compiled import compiled
+from stream.wire.texts import Texts
 
 Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
@@ -45,8 +46,8 @@ class RecordColumns(NamedTuple):
         """Copy a value out."""
         return self._bytes(row, 2)
 
-    def keys(self) -> list[bytes | None]:
-        """Copy all keys out."""
+    def keys(self) -> Texts:
+        """Name all keys, where they lie."""
         return self._column(0)
 
     def keys_of(self, rows: Integers) -> list[bytes]:
@@ -57,18 +58,17 @@ class RecordColumns(NamedTuple):
             for first, size in self.places[rows, :2].tolist()
         ]
 
-    def values(self) -> list[bytes | None]:
-        """Copy all values out, 0.1 us each."""
+    def values(self) -> Texts:
+        """Name all values, where they lie."""
         return self._column(2)
 
     def _bytes(self, row: int, column: int) -> bytes | None:
         first, size = self.places[row, column : column + 2].tolist()
         return None if size == NULL else self.data[first : first + size].tobytes()
 
-    def _column(self, column: int) -> list[bytes | None]:
-        data = self.data.tobytes()
-        pairs = self.places[:, column : column + 2].tolist()
-        return [None if size == NULL else data[first : first + size] for first, size in pairs]
+    def _column(self, column: int) -> Texts:
+        begins = self.places[:, column]
+        return Texts(self.data, begins, begins + self.places[:, column + 1])
 
     def since(self, offset: int) -> "RecordColumns":
         """Leave out what lies below an offset."""

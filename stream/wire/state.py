@@ -7,11 +7,12 @@
 Little-endian throughout; no user's key begins with 0x00. A version that is not known is refused.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from stream.core.compiled import compiled
 from stream.core.engine import Engine
@@ -19,6 +20,7 @@ from stream.core.intrinsics import copy_bytes
 from stream.core.layout import LAYOUT_VERSION, STEP, USER, Records
 from stream.core.results import Touched
 from stream.core.state import CLOCK, WITNESSES
+from stream.wire.limits import KEY_BYTES_MAX
 from stream.wire.state_check import (
     FIELDS,
     StateError,
@@ -33,6 +35,8 @@ HEADER_KEY = b"\x00header"
 FORGOTTEN_PREFIX = b"\x00forgotten"
 _FIXED_BYTES = 1 + USER.itemsize
 _STEP_BYTES = STEP.itemsize
+_HIGH_BIT = 0x80  # of bytes that are not ASCII
+_NOT_A_ROW = -1
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,7 +213,8 @@ def decode_row(value: bytes) -> tuple[Records, Records]:
 
 @compiled
 def _unpack(
-    rows: Records,
+    data: Records,
+    begins: Records,
     ends: Records,
     slots: Records,
     users: Records,
@@ -219,68 +224,133 @@ def _unpack(
 ) -> tuple[int, int]:
     """Copy rows into users and ring; of more steps than the window holds, the newest.
 
-    Returns how many rows were taken, and the index into FIELDS of what is wrong in the next one.
+    Returns how many rows were taken, and what is wrong in the next one: an index into FIELDS, or
+    _NOT_A_ROW, of which `_check_row` tells.
     """
     fixed = users.shape[1]
     window = ring.shape[1] // _STEP_BYTES
-    start = 0
     for index in range(len(slots)):
-        slot = slots[index]
-        users[slot] = rows[start + 1 : start + 1 + fixed]
-        first = start + 1 + fixed
-        steps = (ends[index] - first) // _STEP_BYTES
+        slot, first, end = slots[index], begins[index] + 1 + fixed, ends[index]
+        if first > end or data[begins[index]] != LAYOUT_VERSION:
+            return index, _NOT_A_ROW
+        steps = np.int64(data[first - 1])
+        if end - first != steps * _STEP_BYTES:
+            return index, _NOT_A_ROW
         kept = min(steps, window)
+        copy_bytes(users[slot], 0, data, begins[index] + 1, fixed)
         users[slot, fixed - 1] = kept
-        ring[slot, : kept * _STEP_BYTES] = rows[ends[index] - kept * _STEP_BYTES : ends[index]]
+        copy_bytes(ring[slot], 0, data, end - kept * _STEP_BYTES, kept * _STEP_BYTES)
         wrong = wrong_field(user_records[slot], ring_records[slot])
         if wrong:
             return index, wrong
-        start = ends[index]
     return len(slots), 0
 
 
-def restore(engine: Engine, records: Iterable[tuple[bytes, bytes | None]]) -> Header | None:
+@compiled
+def _gather(data: Records, begins: Records, ends: Records, out: Records, own: Records) -> int:
+    """Copy keys after each other to out and mark those that begin with 0x00, which are our own.
+
+    Returns all of their bytes, or-ed: below 0x80 they are ASCII.
+    """
+    at = 0
+    for index in range(len(begins)):
+        size = ends[index] - begins[index]
+        if size > 0:
+            copy_bytes(out, at, data, begins[index], size)
+            own[index] = out[at] == 0
+            at += size
+    bits = np.uint8(0)
+    for byte in out[:at]:
+        bits |= byte
+    return int(bits)
+
+
+class _Keys(NamedTuple):
+    """The keys of some records."""
+
+    names: list[bytes]  # a null one is empty
+    own: npt.NDArray[np.bool_]  # (n,) not a user's
+    checked: bool  # each could be a user's; else `check_key` is to say
+
+    @classmethod
+    def of(cls, keys: Texts) -> "_Keys":
+        """Copy them out, 0.1 us each."""
+        sizes = np.maximum(keys.sizes, 0)
+        ends = np.cumsum(sizes)
+        out, own = np.empty(int(sizes.sum()), np.uint8), np.zeros(len(keys), np.bool_)
+        bits = _gather(keys.data, keys.begins, keys.ends, out, own)
+        text = out.tobytes()
+        pairs = zip((ends - sizes).tolist(), ends.tolist(), strict=True)
+        return cls(
+            [text[begin:end] for begin, end in pairs],
+            own,
+            bits < _HIGH_BIT and bool(((sizes > 0) & (sizes <= KEY_BYTES_MAX)).all()),
+        )
+
+
+def restore(
+    engine: Engine, keys: Sequence[bytes | None], values: Sequence[bytes | None]
+) -> Header | None:
     """Take changelog records into an engine, in their order; returns the last header among them.
 
     `engine.finish_restore(clock_of(header))` ends the restore. Raises StateError, ValueError.
-    About 2 us a record and one copy of it.
+    About 1.5 us a record, and one copy of its value where these are Texts.
     """
+    values = Texts.of(values)
+    if len(keys) != len(values):
+        raise ValueError(f"{len(keys)} keys for {len(values)} values")
+    names, own, checked = _Keys.of(Texts.of(keys))
     header = None
-    rows: dict[bytes, bytes | None] = {}  # the last of each user
-    for key, value in records:
-        if not key.startswith(b"\x00"):
-            rows[key] = value
-        elif key == HEADER_KEY:
-            if value is None:
-                raise StateError("the header was deleted")
-            header = decode_header(value)
-        elif key.startswith(FORGOTTEN_PREFIX):
-            name = key[len(FORGOTTEN_PREFIX) :]
-            check_forgotten(name, value)
-            time_ms = None if value is None else int.from_bytes(value, "little", signed=True)
-            engine.restore_forgotten(name, time_ms)
-        else:
-            raise StateError(f"unknown key of {len(key)} bytes in the changelog: {key[:9]!r}...")
-    for key in [key for key, value in rows.items() if value is None]:
-        engine.restore_gone(key)
-        del rows[key]
-    values = [value for value in rows.values() if value is not None]
-    for key, value in zip(rows, values, strict=True):
-        check_key(key)
-        _check_row(value)
-    if values:
-        slots = engine.restore_slots(list(rows))
-        state = engine.state
-        slots_count, window = state.ring.shape
-        taken, wrong = _unpack(
-            np.frombuffer(b"".join(values), np.uint8),
-            np.cumsum([len(value) for value in values]),
-            slots,
-            state.users.view(np.uint8).reshape(slots_count, USER.itemsize),
-            state.ring.view(np.uint8).reshape(slots_count, window * _STEP_BYTES),
-            state.users,
-            state.ring,
-        )
-        if wrong:
-            raise StateError(f"state row of {len(values[taken])} bytes: {FIELDS[wrong]} is wrong")
+    for row in np.flatnonzero(own).tolist():
+        header = _restore_own(engine, names[row], values[row]) or header
+    last = dict(zip(names, range(len(names)), strict=True))  # the last row of each key
+    for row in np.flatnonzero(own).tolist():
+        last.pop(names[row], None)
+    rows = np.fromiter(last.values(), np.int64, len(last))
+    gone = values.sizes[rows] < 0
+    for row in rows[gone].tolist():
+        engine.restore_gone(names[row])
+        del last[names[row]]
+    users = list(last)
+    if not checked:
+        for key in users:
+            check_key(key)
+    if users:
+        _restore_users(engine, users, values.at(rows[~gone]))
     return header
+
+
+def _restore_own(engine: Engine, key: bytes, value: bytes | None) -> Header | None:
+    """Take a record that is not a user's; returns the header if it is that."""
+    if key == HEADER_KEY:
+        if value is None:
+            raise StateError("the header was deleted")
+        return decode_header(value)
+    if not key.startswith(FORGOTTEN_PREFIX):
+        raise StateError(f"unknown key of {len(key)} bytes in the changelog: {key[:9]!r}...")
+    name = key[len(FORGOTTEN_PREFIX) :]
+    check_forgotten(name, value)
+    time_ms = None if value is None else int.from_bytes(value, "little", signed=True)
+    engine.restore_forgotten(name, time_ms)
+    return None
+
+
+def _restore_users(engine: Engine, users: list[bytes], values: Texts) -> None:
+    """Write rows of users, all different, into their slots."""
+    slots = engine.restore_slots(users)
+    state = engine.state
+    slots_count, window = state.ring.shape
+    taken, wrong = _unpack(
+        values.data,
+        values.begins,
+        values.ends,
+        slots,
+        state.users.view(np.uint8).reshape(slots_count, USER.itemsize),
+        state.ring.view(np.uint8).reshape(slots_count, window * _STEP_BYTES),
+        state.users,
+        state.ring,
+    )
+    if wrong:
+        value = values[taken] or b""
+        _check_row(value)
+        raise StateError(f"state row of {len(value)} bytes: {FIELDS[wrong]} is wrong")

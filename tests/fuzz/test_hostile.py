@@ -142,7 +142,7 @@ def test_lengths_that_wrap_round_read_nothing_outside(length: bytes) -> None:
         records = length + inner + b"\x00" * 20
         raw = resealed(bytearray(whole[: HEADER.size] + records))
         (chunk,) = read_chunks(raw, 0, [])
-        assert chunk.records().values() == [None]
+        assert list(chunk.records().values()) == [None]
 
 
 def test_a_length_that_is_none_is_a_corrupt_batch() -> None:

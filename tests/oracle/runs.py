@@ -21,7 +21,14 @@ from stream.core.layout import (
 )
 from stream.core.plan import Plan, Scorer, Scores
 from stream.core.results import ALERT, ROW, Batch, Settled
-from stream.wire.state import FORGOTTEN_PREFIX, changelog, clock_of, decode_row, restore
+from stream.wire.state import (
+    FORGOTTEN_PREFIX,
+    Header,
+    changelog,
+    clock_of,
+    decode_row,
+    restore,
+)
 from tests.oracle.batches import batch_of
 from tests.oracle.digest import window_digest
 from tests.oracle.engine import OracleEngine, ScoreWindow
@@ -101,11 +108,17 @@ class EngineRun:
     def reborn(self) -> "EngineRun":
         """Return a run that goes on from the changelog written so far, with an empty pool."""
         run = EngineRun(self.config)
-        header = restore(run.engine, self.log)
+        header = take_records(run.engine, self.log)
         assert header is not None
         run.engine.finish_restore(clock_of(header))
         run.log = list(self.log)
         return run
+
+
+def take_records(engine: Engine, records: Iterable[tuple[bytes, bytes | None]]) -> Header | None:
+    """Restore from records that are pairs."""
+    pairs = list(records)
+    return restore(engine, [key for key, _ in pairs], [value for _, value in pairs])
 
 
 def answer_of(scores: Scores, index: int) -> Answer:

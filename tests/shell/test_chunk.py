@@ -31,7 +31,7 @@ def rows_of(chunks: list[FetchedChunk]) -> list[tuple[int, int, bytes | None, by
     for chunk in chunks:
         records = chunk.records()
         stamps = records.timestamps_ms.tolist()
-        columns = (records.offsets.tolist(), stamps, records.keys(), records.values())
+        columns = (records.offsets.tolist(), stamps, list(records.keys()), list(records.values()))
         found += list(zip(*columns, strict=True))
     return found
 
@@ -222,4 +222,4 @@ def test_a_response_that_was_taken_is_gone_without_the_collector() -> None:
         assert gone() is None
     finally:
         gc.enable()
-    assert chunk.records().values() == [b"value"]
+    assert list(chunk.records().values()) == [b"value"]

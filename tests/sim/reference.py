@@ -21,12 +21,18 @@ from stream.served.order import Order, read_order
 from stream.wire.decode import Decoded, Decoder
 from stream.wire.outputs import encode_alerts
 from stream.wire.predictions import PredictionEncoder
-from stream.wire.state import HEADER_KEY, changelog, clock_of, decode_header, restore
+from stream.wire.state import HEADER_KEY, changelog, clock_of, decode_header
 from stream.wire.topics import ALERTS, DEAD_LETTERS, PREDICTIONS, RECEIPTS, STATE
 from tests.oracle.batches import events_of
 from tests.oracle.int_scorer import IntScorer
 from tests.oracle.records import Event
-from tests.oracle.runs import EngineRun, OracleRun, assert_equal_runs, assert_equal_state
+from tests.oracle.runs import (
+    EngineRun,
+    OracleRun,
+    assert_equal_runs,
+    assert_equal_state,
+    take_records,
+)
 from tests.sim.broker import Broker
 from tests.sim.process import ITEM_JSON, columns
 from tests.sim.reader import FakeReader
@@ -79,7 +85,7 @@ class Reference:
         state = {key: value for key, value in self._state.items() if value is not None}
         engine = Engine(self._config, self._number)
         try:
-            header = restore(engine, self._state.items())
+            header = take_records(engine, self._state.items())
             assert_equal_runs(EngineRun(self._config).feed(events), oracle)
             if header is not None:
                 engine.finish_restore(clock_of(header))

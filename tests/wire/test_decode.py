@@ -76,7 +76,7 @@ def test_any_bytes_and_both_twins(topic, partition, records):
     assert got.users == users
     assert got.messages == messages
     assert (got.offset_first, got.offset_next) == (90, 200)
-    assert (got.records.keys(), got.records.values()) == (keys, values)
+    assert (list(got.records.keys()), list(got.records.values())) == (keys, values)
     assert set(got.messages) == set(np.flatnonzero(got.events["reason"]).tolist())
 
 
