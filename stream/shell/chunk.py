@@ -8,6 +8,7 @@ construction; records are read only when somebody asks.
 
 import struct
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +20,7 @@ from stream.shell.batches import Batch, KeptRecords, Scratch
 from stream.wire.records import RecordColumns, joined, read_batch, unreadable
 
 MAGIC_MIN: Final = 2  # Kafka 4 has no older format
+PIECE_BYTES: Final = 256 << 10  # a batch from here on is read by itself where pieces will do
 OFFSET_MAX: Final = 1 << 62
 
 
@@ -47,7 +49,7 @@ class Unreadable:
 class Plain(NamedTuple):
     """A batch, inflated, the offsets that it covers, and those of them that are wanted."""
 
-    plain: bytes
+    plain: bytes | memoryview
     base_offset: int
     next_offset: int
     offset_first: int
@@ -55,23 +57,29 @@ class Plain(NamedTuple):
 
 
 class FetchedChunk:
-    """See stream.flow.ports.Chunk. `unreadable` counts offsets in batches that cannot be read."""
+    """See stream.flow.ports.Chunk. `unreadable` counts offsets in batches that cannot be read.
+
+    `passing`: it is applied at once, so batches that are not compressed may stay in the response.
+    Others copy them: they would keep all of it, and count only what is theirs.
+    """
 
     __slots__ = (
         "_parts", "bytes_count", "end_offset", "generation", "offset_first", "offset_next",
-        "partition", "plain_bytes_count", "received_ms", "records_count_max", "timestamp_ms_max",
-        "topic", "unreadable",
+        "partition", "passing", "plain_bytes_count", "received_ms", "records_count_max",
+        "timestamp_ms_max", "topic", "unreadable",
     )  # fmt: skip
 
     def __init__(
-        self, topic: str, partition: int, offset_first: int, end_offset: int, generation: int
-    ) -> None:
+        self, topic: str, partition: int, offset_first: int, end_offset: int, generation: int,
+        *, passing: bool = False,
+    ) -> None:  # fmt: skip
         self.topic = topic
         self.partition = partition
         self.offset_first = offset_first
         self.offset_next = offset_first
         self.end_offset = end_offset
         self.generation = generation
+        self.passing = passing
         self.bytes_count = 0
         self.plain_bytes_count = 0
         self.records_count_max = 0
@@ -98,7 +106,7 @@ class FetchedChunk:
             and offset_next - first <= limits.offsets_max
         )
 
-    def add(self, batch: Batch, plain: bytes | None, first: int, stop: int) -> None:
+    def add(self, batch: Batch, plain: bytes | memoryview | None, first: int, stop: int) -> None:
         """Append a batch's records from `first` up to `stop`; `plain` None: they are unreadable."""
         if plain is None:
             self.unreadable += stop - first
@@ -112,14 +120,27 @@ class FetchedChunk:
 
     def records(self) -> RecordColumns:
         """Read it: 0.05 us a record of 200 bytes. See stream.flow.ports.Chunk."""
-        return joined(
-            [
-                unreadable(part.offset_first, part.offset_stop, part.timestamp_ms)
-                if isinstance(part, Unreadable)
-                else read_batch(*part)
-                for part in self._parts
-            ]
-        )
+        return joined([_read(part) for part in self._parts])
+
+    def pieces(self) -> Iterator[RecordColumns]:
+        """Read it in pieces: large batches where they lie, the small ones between them joined."""
+        small: list[RecordColumns] = []
+        bytes_count = 0
+        for part in self._parts:
+            size = 0 if isinstance(part, Unreadable) else len(part.plain)
+            if small and bytes_count + size > PIECE_BYTES:
+                yield joined(small)
+                small, bytes_count = [], 0
+            small.append(_read(part))
+            bytes_count += size
+        if small:
+            yield joined(small)
+
+
+def _read(part: Plain | Unreadable) -> RecordColumns:
+    if isinstance(part, Unreadable):
+        return unreadable(part.offset_first, part.offset_stop, part.timestamp_ms)
+    return read_batch(*part)
 
 
 def new_scratch(limits: ChunkLimits) -> Scratch:
@@ -151,7 +172,8 @@ def take_chunk(chunk: FetchedChunk, records: Any, limits: ChunkLimits, scratch: 
         position = records.next_fetch_offset  # a fetch may begin inside a batch
         if _holds_records(records, decoder, read_committed) and batch.next_offset > position:
             first = max(batch.base_offset, position)
-            plain = batch.plain(scratch)
+            lent = chunk.passing and not batch.compressed
+            plain = batch.view if lent else batch.plain(scratch)
             if not chunk.has_room(0 if plain is None else len(plain), batch.next_offset, limits):
                 break
             stop = min(batch.next_offset, first + limits.offsets_max)

@@ -158,6 +158,7 @@ class ChunkThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         chunk = FetchedChunk(
             tp.topic, tp.partition, records.next_fetch_offset, _end_offset(state),
             self._ensure_consumer()._coordinator.generation,
+            passing=tp.topic not in self.app.chunk_topics,
         )  # fmt: skip
         expected = self._expected.get(tp)
         if expected is not None and chunk.offset_first != expected:

@@ -53,9 +53,10 @@ class UserTable(Collection):  # type: ignore[misc]
             return None
         if chunk.unreadable:
             raise RestoreError(f"{chunk} holds {chunk.unreadable} unreadable records")
-        records = chunk.records().since(at)
-        if len(records.offsets):
-            self._state.restore(chunk.partition, records.keys(), records.values())
+        for piece in chunk.pieces():
+            records = piece.since(at)
+            if len(records.offsets):
+                self._state.restore(chunk.partition, records.keys(), records.values())
         self._offset_next[chunk.partition] = chunk.offset_next
         return None
 

@@ -136,7 +136,7 @@ def joined(parts: Sequence[RecordColumns]) -> RecordColumns:
 
 
 def read_batch(
-    plain: bytes,
+    plain: bytes | memoryview,
     base_offset: int,
     next_offset: int,
     offset_first: int | None = None,

@@ -8,6 +8,7 @@ import pytest
 from stream.core.layout import LAYOUT_VERSION
 from stream.flow.restore import Engines
 from stream.flow.stops import RestoreError
+from stream.wire.limits import KEY_BYTES_MAX
 from stream.wire.state import HEADER_KEY
 from tests.oracle.runs import EngineRun
 from tests.oracle.script import Script
@@ -108,3 +109,48 @@ def test_header_that_counts_other_users_is_refused(log: Records) -> None:
     """A row is missing: compaction lost it, or someone deleted it."""
     with pytest.raises(RestoreError, match="1 users, its header says 2"):
         restored([record for record in log if record[0] != b"ann"]).activate(0)
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        (b"", "of 0 bytes"),
+        (b"a" * (KEY_BYTES_MAX + 1), f"of {KEY_BYTES_MAX + 1} bytes"),
+        (b"\xc3", "no UTF-8"),
+        (b"ann\xff", "no UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("behind", [b"bob", "bøb".encode()])
+def test_a_key_that_no_user_has_is_refused(
+    log: Records, key: bytes, why: str, behind: bytes
+) -> None:
+    """Also where two of them would be text if they lay behind each other."""
+    value = dict(log)[b"bob"]
+    with pytest.raises(RestoreError, match=why):
+        restored([(key, value), (b"\xb8" + behind, value)])
+
+
+@pytest.mark.parametrize("key", ["ä".encode(), b"a" * KEY_BYTES_MAX, b"a"])
+def test_keys_at_the_limits_are_taken(log: Records, key: bytes) -> None:
+    engines = restored([(key, dict(log)[b"bob"])])
+    engine = engines.engine(0)
+    assert engine is not None
+    assert engine.slot_of(key) is not None
+
+
+def test_a_wrong_record_of_our_own_is_refused_though_another_follows(log: Records) -> None:
+    with pytest.raises(RestoreError, match="the header was deleted"):
+        restored([(HEADER_KEY, None), *log])
+
+
+def test_of_several_rows_of_a_user_the_last_counts(log: Records) -> None:
+    value = dict(log)[b"bob"]
+    engine = restored([(b"bob", None), (b"ann", value), (b"bob", value), (b"ann", None)]).engine(0)
+    assert engine is not None
+    assert (engine.slot_of(b"ann"), engine.slot_of(b"bob")) == (None, 0)
+    assert engine.users_count == 1
+
+
+def test_a_key_without_a_value_beside_it_is_refused() -> None:
+    with pytest.raises(RestoreError, match="2 keys for 1 values"):
+        Engines(CONFIGS[0], PARTITIONS, rows_max=64).restore(0, [b"ann", b"bob"], [None])

@@ -4,13 +4,20 @@ import gc
 import struct
 import weakref
 
+import numpy as np
 import pytest
 from aiokafka.errors import CorruptRecordException
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.shell.batches import CODECS, HEADER
-from stream.shell.chunk import ChunkLimits, FetchedChunk, new_scratch, take_chunk
+from stream.shell.chunk import (
+    PIECE_BYTES,
+    ChunkLimits,
+    FetchedChunk,
+    new_scratch,
+    take_chunk,
+)
 from tests.shell.batch_making import (
     ABORT_KEY,
     CODEC_NUMBERS,
@@ -223,3 +230,34 @@ def test_a_response_that_was_taken_is_gone_without_the_collector() -> None:
     finally:
         gc.enable()
     assert list(chunk.records().values()) == [b"value"]
+
+
+@pytest.mark.parametrize("over", [-1, 0, 1])
+def test_pieces_are_all_records_and_large_batches_stand_alone(over: int) -> None:
+    small = make_batch(0, [(0, b"a", b"1")])
+    room = PIECE_BYTES - len(small)
+    empty = len(make_batch(1, [(1, b"b", b"x" * room)])) - room
+    large = make_batch(1, [(1, b"b", b"x" * (room - empty + over))])
+    raw = small + large + make_batch(2, [(2, b"c" * 99, None)])
+    (chunk,) = read_chunks(raw, 0, [])
+    last = b"c" * 99
+    pieces = [list(piece.keys()) for piece in chunk.pieces()]
+    assert pieces == ([[b"a"], [b"b"], [last]] if over > 0 else [[b"a", b"b"], [last]])
+    values = [value for piece in chunk.pieces() for value in piece.values()]
+    assert values == list(chunk.records().values())
+
+
+@pytest.mark.parametrize("codec", ["none", "zstd"])
+@pytest.mark.parametrize("passing", [True, False])
+def test_only_a_passing_chunk_leaves_plain_batches_in_the_response(
+    codec: str, *, passing: bool
+) -> None:
+    raw = make_batch(0, [(0, b"key", b"v" * 500)], codec=codec)
+    chunk = FetchedChunk(TOPIC, 0, 0, -1, 1, passing=passing)
+    limits = ChunkLimits()
+    assert take_chunk(chunk, partition_records(raw, 0, []), limits, new_scratch(limits))
+    data = chunk.records().data
+    shared = np.shares_memory(data, np.frombuffer(raw, np.uint8))
+    assert shared == (passing and codec == "none")
+    assert not data.flags.writeable
+    assert rows_of([chunk]) == read_stock(raw, 0, [])[0]
