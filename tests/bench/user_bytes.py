@@ -50,8 +50,7 @@ def parts_bytes(engine: Engine) -> dict[str, int]:
     parts["dict entry"] = sys.getsizeof(engine._slots)
     parts["dict's slot number"] = sum(map(sys.getsizeof, engine._slots.values()))
     parts["list of keys"] = sys.getsizeof(engine._keys)
-    heap = engine._due._heap
-    parts["due index"] = sys.getsizeof(heap) + sum(map(sys.getsizeof, heap))
+    parts["due index"] = sum(map(sys.getsizeof, engine._due._slots.values()))
     return parts
 
 
