@@ -9,7 +9,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +23,7 @@ from stream.core.plan import Plan, Scores
 from stream.core.rebuild import plan_rebuilds, pool_rows
 from stream.core.results import ALERT, Applied, Batch, Settled, Touched, in_order, joined_alerts
 from stream.core.settle import settle_rows, sweep_users
+from stream.core.slots import Slots
 from stream.core.state import State, link_all, new_state, packed, with_room
 from stream.core.work import ApplyRules, new_work
 
@@ -41,8 +41,7 @@ class Engine:
             min(SLOTS_START, users_max), config.window_steps, config.hidden_users_max, users_max
         )
         self._rows_max = rows_max
-        self._slots: dict[bytes, int] = {}
-        self._keys: list[bytes | None] = [None] * len(self.state.users)
+        self._slots = Slots(len(self.state.users))
         self._gone: dict[bytes, None] = {}
         self._due = DueIndex(config.bucket_ms)
         self._forgotten = Forgotten(config.hash_key, config.forgotten_max, config.forget_keep_ms)
@@ -108,7 +107,7 @@ class Engine:
     def _apply(self, batch: Batch, first: int, *, swept: bool = False) -> int:
         """Call the loop; returns why it stopped. What it did is in the work buffers."""
         users = batch.users
-        slots = np.array([self._slots.get(key, -1) for key in users], np.int32)
+        slots = self._slots.find(users)
         self._make_room(int(np.count_nonzero(slots < 0)), self.config.users_max)
         stop = apply_rows(
             self._apply_rules,
@@ -197,7 +196,7 @@ class Engine:
         self.state.dirty[slots] = 0
         gone, self._gone = list(self._gone), {}
         watermark_ms = int(self.state.clock["watermark_ms"][0])
-        keys = [self._key(slot) for slot in slots.tolist()]
+        keys = self._slots.names(slots)
         return Touched(slots, keys, gone, self._forgotten.changes(watermark_ms))
 
     def restore_slots(self, keys: list[bytes]) -> npt.NDArray[np.int32]:
@@ -207,7 +206,7 @@ class Engine:
         twice as many: who has left and come again since has no tombstone in a compacted changelog.
         Raises ValueError beyond. 0.3 us a user.
         """
-        slots = np.fromiter(map(self._slots.get, keys, repeat(-1)), np.int32, len(keys))
+        slots = self._slots.find(keys)
         new = np.flatnonzero(slots < 0)
         self._make_room(len(new), 2 * self.config.users_max)
         clock = self.state.clock[0]
@@ -221,18 +220,15 @@ class Engine:
         clock["free_count"] = left
         clock["users_count"] += len(new)
         names = keys if len(new) == len(keys) else [keys[at] for at in new.tolist()]
-        numbers = slots[new].tolist()
-        self._slots.update(zip(names, numbers, strict=True))
-        for name, slot in zip(names, numbers, strict=True):
-            self._keys[slot] = name
+        self._slots.change(np.ones(len(new), np.bool_), slots[new], names)
         return slots
 
     def restore_gone(self, key: bytes) -> None:
         """Take over a tombstone of the changelog."""
-        slot = self._slots.pop(key, None)
+        slot = self._slots.get(key)
         if slot is None:
             return
-        self._keys[slot] = None
+        self._leave([slot])
         self.state.users[slot]["epoch"] = 0
         clock = self.state.clock[0]
         self.state.free[clock["free_count"]] = slot
@@ -301,7 +297,7 @@ class Engine:
         self.state.hidden_row[:] = self.state.pool_owner[:] = -1
 
     def _key(self, slot: int) -> bytes:
-        key = self._keys[slot]
+        key = self._slots.name(slot)
         if key is None:
             raise RuntimeError(f"partition {self.partition}: slot {slot} has no user")
         return key
@@ -309,16 +305,16 @@ class Engine:
     def _make_room(self, users_new: int, users_max: int) -> None:
         state = with_room(self.state, users_new, self.config.users_max, users_max)
         if state is not self.state:
-            self._keys += [None] * (len(state.users) - len(self._keys))
+            self._slots.grow(len(state.users))
             self._locals_of = np.full(len(state.users), -1, np.int32)
             self.state = state
 
     def _shrink(self) -> None:
         """Give up the slots that a restore had beyond `users_max`."""
         self.state, used = packed(self.state, self.config.users_max)
-        keys = [self._key(slot) for slot in used.tolist()]
-        self._slots = {key: slot for slot, key in enumerate(keys)}
-        self._keys = keys + [None] * (self.config.users_max - len(keys))
+        keys = self._slots.names(used)
+        self._slots = Slots(self.config.users_max)
+        self._slots.change(np.ones(len(keys), np.bool_), np.arange(len(keys), dtype=np.int32), keys)
         self._locals_of = np.full(self.config.users_max, -1, np.int32)
 
     def _collect(self, batch: Batch, first: int) -> Applied:
@@ -350,28 +346,26 @@ class Engine:
 
     def _do_ops(self, ops: Records, users: list[bytes]) -> list[bytes]:
         """Keep keys and slots in step with who came and who left. 0.5 us an op."""
-        keys = []
-        for kind, slot, user, time_ms in ops.tolist():
+        if not len(ops):
+            return []
+        rows = ops.tolist()
+        keys = [users[user] if user >= 0 else b"" for _, _, user, _ in rows]
+        self._slots.change(ops["kind"] == CREATED, np.ascontiguousarray(ops["slot"]), keys)
+        for key, (kind, slot, _, time_ms) in zip(keys, rows, strict=True):
             if kind == CREATED:
-                key = users[user]
-                self._slots[key] = slot
-                self._keys[slot] = key
                 self._gone.pop(key, None)
-            else:
-                key = users[user] if slot < 0 else self._key(slot)
-                if slot >= 0:
-                    self._leave(key, slot)
-                    self.dropped["forgotten" if kind == FORGOTTEN else "capacity"] += 1
-                if kind == FORGOTTEN:
-                    self._forgotten.add(self._forgotten.hash(key), time_ms)
-            keys.append(key)
+                continue
+            if slot >= 0:
+                self._gone[key] = None
+                self.dropped["forgotten" if kind == FORGOTTEN else "capacity"] += 1
+            if kind == FORGOTTEN:
+                self._forgotten.add(self._forgotten.hash(key), time_ms)
         return keys
 
-    def _leave(self, key: bytes, slot: int) -> None:
-        if self._slots.pop(key, None) is None:  # a KeyError would tell the key
-            raise RuntimeError(f"partition {self.partition}: the user of slot {slot} is not known")
-        self._keys[slot] = None
-        self._gone[key] = None
+    def _leave(self, slots: list[int]) -> None:
+        """Let the users of slots go."""
+        count = len(slots)
+        self._slots.change(np.zeros(count, np.bool_), np.array(slots, np.int32), [b""] * count)
 
     def _sweep(self) -> tuple[Records, list[bytes]]:
         """Sweep the buckets up to the one in which the waiting row falls."""
@@ -387,15 +381,16 @@ class Engine:
             due = slots[state.users["next_check_ms"][slots] <= end_ms]
             users = state.users[due]
             due = due[np.lexsort((users["seq_last"], users["next_check_ms"]))]
-            names = [self._key(slot) for slot in due.tolist()]
+            names = self._slots.names(due)
             found = np.zeros(len(due), ALERT)
             dropped = np.zeros(len(due), np.uint8)
             count = sweep_users(self._churn_rules, state, due, end_ms, found, dropped)
             alerts.append(found[:count])
             keys += [names[index] for index in found["key"][:count].tolist()]
-            for index in np.flatnonzero(dropped).tolist():
-                self._leave(names[index], int(due[index]))
-                self.dropped["ttl"] += 1
+            left = np.flatnonzero(dropped).tolist()
+            self._leave(due[left].tolist())
+            self._gone.update(dict.fromkeys(names[index] for index in left))
+            self.dropped["ttl"] += len(left)
             clock["bucket"] = bucket + 1
             self._due.note(state, slots[state.users["epoch"][slots] != 0])
         clock["bucket"] = last

@@ -19,6 +19,7 @@ from mode import Service
 
 from stream.flow.stops import PartitionsDifferError, WorkerStopError
 from stream.shell.chunk import FetchedChunk
+from stream.shell.memory import give_back
 from stream.shell.positions import Disagreement, InputOffsets, choose_starts
 
 REREAD_S: Final = 0.5  # between two looks at a disagreement
@@ -101,6 +102,7 @@ class ChunkRecovery(Recovery):  # type: ignore[misc]
             self.app.fail(error)
             raise ServiceStopped from error
         await super().on_recovery_completed(generation_id)
+        give_back()
         consumer.hold(self.active_tps)  # else it would fetch what this worker itself writes
 
     async def _starts(self, generation: int) -> dict[TP, int] | None:

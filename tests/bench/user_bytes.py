@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stream.core.engine import Engine
 from stream.core.layout import STEP, USER
+from stream.shell.memory import give_back
 from tests.bench.card import Card
 from tests.bench.full_users import FullUsers
 
@@ -45,16 +46,16 @@ def parts_bytes(engine: Engine) -> dict[str, int]:
     for name in ("newer", "older", "free", "dirty", "due_bucket", "hidden_row"):
         parts[name] = getattr(state, name).nbytes
     parts["locals_of"] = engine._locals_of.nbytes
-    keys = list(engine._slots)
-    parts["key"] = sum(map(sys.getsizeof, keys))
-    parts["dict entry"] = sys.getsizeof(engine._slots)
-    parts["dict's slot number"] = sum(map(sys.getsizeof, engine._slots.values()))
-    parts["list of keys"] = sys.getsizeof(engine._keys)
+    of = engine._slots._of
+    parts["key, in the text of keys"] = int(of.counts[1])  # behind it nothing was written yet
+    parts |= {"table of slots": of.table.nbytes, "hashes": of.hashes.nbytes}
+    parts["places of keys"] = of.begins.nbytes
     parts["due index"] = sum(map(sys.getsizeof, engine._due._slots.values()))
     return parts
 
 
 def resident_bytes() -> int:
-    """Return this process's resident size."""
+    """Return this process's resident size, without freed memory, as a worker after its restore."""
+    give_back()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
