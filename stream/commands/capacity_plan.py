@@ -44,7 +44,7 @@ MEASURED: Final = {
         f"{BENCH}.run --only full --modes drain",
     ),
     "user_beside_bytes": Measured(
-        290,
+        65,
         "bytes",
         "of a user in memory, beside its record and window",
         f"{BENCH}.changelog --memory --users 1000000",

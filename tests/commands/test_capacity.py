@@ -35,7 +35,7 @@ def test_the_changelog_is_as_docs_adr_0003_measured_it(users, write_mb, disk_gb)
 
 def test_a_user_is_as_docs_adr_0004_measured_it():
     settings = Settings(window_steps=CARD.window_steps)
-    assert capacity_plan.user_bytes(settings) == 2_269
+    assert capacity_plan.user_bytes(settings) == 2_044
     assert capacity_plan.row_bytes(settings) == 1_980
 
 
