@@ -19,8 +19,8 @@ from stream.core.layout import Record, Records
 ALIGN: Final = 4  # of a key in `text`: places are counted in these, so 16 GB are in reach
 SIZE_BYTES: Final = 2
 KEY_BYTES_MAX: Final = (1 << 16) - 1
-TABLE_START: Final = 8  # few, so that all kernels are compiled before there is work
-TEXT_START: Final = 64
+TABLE_START: Final = 1  # so small that all kernels are compiled before there is work
+TEXT_START: Final = ALIGN
 # The table is at most LOAD full, then grows by half: probes stay few, and 5 to 8 bytes a user.
 LOAD: Final = (4, 5)
 TEXT_BYTES_MAX: Final = ALIGN << 32
