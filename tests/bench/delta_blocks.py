@@ -169,4 +169,5 @@ class BlockReader:
         ends = np.cumsum(lengths.astype(np.int64))
         users, ring = _bytes_of(self._engine)
         flat = ring.reshape(len(ring), -1)
-        _unpack(rows, ends, slots, users, flat, state.users, state.ring)
+        begins = np.concatenate([[0], ends[:-1]])
+        _unpack(rows, begins, ends, slots, users, flat, state.users, state.ring)
