@@ -6,6 +6,7 @@ second, ... A segment is at most 2 L steps long, since a user's state is rebuilt
 events (see docs/engine.md).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -52,6 +53,17 @@ class Scores(NamedTuple):
         None  # (B,) True: nothing known of the user, popular list
     )
 
+    def of_rows(self, rows: slice) -> "Scores":
+        """Take these rows alone."""
+        return Scores(
+            self.next_event[rows],
+            self.purchase[rows],
+            self.hazard[rows],
+            self.items[rows],
+            self.item_scores[rows],
+            None if self.popular is None else self.popular[rows],
+        )
+
 
 class Scorer(Protocol):
     """Runs plans. Calls come one at a time, from one thread, in the order of the plans."""
@@ -71,3 +83,38 @@ class Scorer(Protocol):
 
         Every pool_in row is read before any pool_out row is written.
         """
+
+
+class JointScorer(Scorer, Protocol):
+    """Also runs plans of several engines in one call, which costs little more than one of them."""
+
+    def score_together(self, parts: Sequence[tuple[int, Plan]]) -> list[Scores]:
+        """Score plans of different partitions, as `score` would one after the other.
+
+        When it raises, it is unknown which plan is at fault, and pools may be written or not.
+        """
+
+
+def join_plans(plans: Sequence[Plan]) -> Plan:
+    """Lay plans one behind the other; pool rows stay those of each plan's own pool."""
+    if len(plans) == 1:
+        return plans[0]
+    segments = steps = 0
+    shifted = []
+    for plan in plans:
+        shifted.append(
+            plan._replace(segment=plan.segment + segments, row_step=plan.row_step + steps)
+        )
+        segments += len(plan.pool_in)
+        steps += len(plan.steps)
+    return Plan(*map(np.concatenate, zip(*shifted, strict=True)))
+
+
+def split_scores(scores: Scores, plans: Sequence[Plan]) -> list[Scores]:
+    """Give each of the plans that were joined its rows."""
+    if len(plans) == 1:
+        return [scores]
+    ends = np.cumsum([len(plan.row_step) for plan in plans]).tolist()
+    return [
+        scores.of_rows(slice(first, end)) for first, end in zip([0, *ends[:-1]], ends, strict=True)
+    ]

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from stream.core.engine import Engine
-from stream.core.plan import Plan, Scorer, Scores
+from stream.core.plan import JointScorer, Plan, Scores
 from stream.flow.comparison import compare, item_map
 from stream.flow.effects import Effects
 from stream.flow.limits import FlowLimits
@@ -34,7 +34,7 @@ class Serving:
     provider: str
     refresh_steps: int  # L
     item_json: Sequence[bytes]  # item index -> id as JSON
-    scorer: Scorer
+    scorer: JointScorer
     effects: Effects
 
 
@@ -78,12 +78,12 @@ class Candidate:
         self._submit(lambda: self.serving.scorer.close(number))
 
     def follow(
-        self, number: int, plan: Plan, scores: "Future[Scores]", seconds: Callable[[], float]
+        self, number: int, plan: Plan, scores: "Future[list[Scores]]", seconds: Callable[[], float]
     ) -> None:
         """Run a batch's steps too and, for the settled share of batches, all of it to compare.
 
-        A batch that is as large as can be is not compared: more is waiting. `seconds` tells, once
-        the scores are there, how long the serving model took.
+        A batch that is as large as can be is not compared: more is waiting. `scores`: its alone.
+        `seconds` tells, once they are there, how long the serving model took.
         """
         able = self.warming.note(number, plan)
         if not self.warming.carries:
@@ -154,13 +154,13 @@ class Candidate:
         number: int,
         plan: Plan,
         able: Flags,
-        scores: "Future[Scores]",
+        scores: "Future[list[Scores]]",
         seconds: Callable[[], float],
     ) -> None:
         began = self._runtime.monotonic()
         mine = self.serving.scorer.score(number, plan)
         took = self._runtime.monotonic() - began
-        compared = compare(scores.result(), mine, self._items)
+        compared = compare(scores.result()[0], mine, self._items)
         rows = able[plan.segment[plan.row_step]]
         self._observer.shadow(
             compared.agreement[rows], compared.purchase[rows], compared.next_event[rows],

@@ -1,15 +1,23 @@
 """The batches that are with the scorer, in the order in which they were launched."""
 
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from stream.core.plan import Scores
 from stream.core.results import Applied
 from stream.flow.partition import Partition, Taken
 
 FLIGHTS_MAX: Final = 2  # the scorer goes on with one while the other is settled (docs/adr/0018)
+
+
+class Work(NamedTuple):
+    """A batch and whose it is."""
+
+    partition: Partition
+    taken: Taken
 
 
 @dataclass(slots=True)
@@ -19,7 +27,9 @@ class Flight:
     partition: Partition
     taken: Taken
     applied: Applied
-    scores: Future[Scores]
+    scores: Future[list[Scores]]  # of what was scored in one call
+    place: int  # its own among them
+    together: Sequence[Work]  # whose they are
     at_once: bool  # the scores were there when it was launched
 
 

@@ -65,6 +65,11 @@ class Models:
     # -- the worker's thread
 
     @property
+    def no_candidate(self) -> bool:
+        """Whether one model alone is scored with: then batches may be scored together."""
+        return self._candidate is None
+
+    @property
     def warming(self) -> bool:
         """Whether a candidate has something to do while no rows come."""
         return self._candidate is not None and not self._candidate.complete
@@ -86,16 +91,20 @@ class Models:
         if self._candidate is not None:
             self._candidate.close(number)
 
-    def score(self, number: int, applied: Applied, *, alone: bool) -> "Future[Scores]":
-        """Have a batch scored: a small one here and now, since a hop to a thread costs more.
+    def score(
+        self, batches: Sequence[tuple[int, Applied]], *, alone: bool
+    ) -> "Future[list[Scores]]":
+        """Have one batch scored, or several where there is `no_candidate`, by partition number.
 
-        alone: no other batch is being scored.
+        Few rows are scored here and now, since a hop to a thread costs more. alone: no other batch
+        is being scored.
         """
-        small = len(applied.rows) <= self._limits.at_once_rows_max
-        if alone and small and self._candidate is None:
-            return at_once(self._score, self.serving, number, applied)
-        scores = self._runtime.scoring.submit(self._score, self.serving, number, applied)
+        rows = sum(len(applied.rows) for _, applied in batches)
+        if alone and rows <= self._limits.at_once_rows_max and self._candidate is None:
+            return at_once(self._score, self.serving, batches)
+        scores = self._runtime.scoring.submit(self._score, self.serving, batches)
         if self._candidate is not None:
+            ((number, applied),) = batches
             self._candidate.follow(number, applied.plan, scores, lambda: self._score_s)
         return scores
 
@@ -212,15 +221,17 @@ class Models:
         share = 1.0 if candidate.complete else candidate.warming.share
         self._observer.candidate((candidate.serving.version, purpose), share)
 
-    def _score(self, serving: Serving, number: int, applied: Applied) -> Scores:
+    def _score(self, serving: Serving, batches: Sequence[tuple[int, Applied]]) -> list[Scores]:
         began = self._runtime.monotonic()
+        plans = [(number, applied.plan) for number, applied in batches]
         try:
-            scores = serving.scorer.score(number, applied.plan)
+            scores = serving.scorer.score_together(plans)
         except Exception:
             self._observer.inference_failure("other")
             raise
         self._score_s = self._runtime.monotonic() - began
         self._observer.stage("inference", self._score_s)
-        padded_steps = serving.scorer.padded_steps
-        self._observer.inference(len(applied.scored), len(applied.plan.steps), padded_steps)
+        rows = sum(len(plan.row_step) for _, plan in plans)
+        steps = sum(len(plan.steps) for _, plan in plans)
+        self._observer.inference(rows, steps, serving.scorer.padded_steps)
         return scores

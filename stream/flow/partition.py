@@ -36,6 +36,11 @@ class Taken:
     origin: Origin
     first: int = 0
 
+    @property
+    def rows_count(self) -> int:
+        """Count the rows that are still to be applied."""
+        return len(self.batch.events) - self.first
+
 
 class Partition:
     """Used by the worker's thread alone, but for `TopicBuffer.append`."""
@@ -79,6 +84,12 @@ class Partition:
             return None
         self._rows_taken += len(taken[0].events)
         return Taken(*taken)
+
+    @property
+    def rows_waiting(self) -> int:
+        """Count rows that are here and not yet taken, about."""
+        rest = 0 if self._rest is None else self._rest.rows_count
+        return rest + sum(buffer.rows_count for buffer in self.buffers)
 
     def apply(self, taken: Taken, now_ms: int) -> Applied:
         """Apply a batch as far as it goes, and keep what is left of it for the next turn."""

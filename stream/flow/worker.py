@@ -4,15 +4,16 @@
     loop's thread          └────────── worker's thread ──┘  scorer's └── worker's ────┘   commit's
 
 Up to two batches, of two partitions, are with the scorer while the next one is decoded and the one
-before is encoded and sent. Each engine changes in one order only: apply, settle, apply, settle. A
-commit begins when none is with the scorer, so it holds a prefix of rows (stream/flow/account.py).
+before is encoded and sent; few rows of several partitions are scored in one call here. Each engine
+changes in one order only: apply, settle, apply, settle. A commit begins when none is with the
+scorer, so it holds a prefix of rows (stream/flow/account.py).
 """
 
 import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
@@ -21,18 +22,19 @@ import numpy as np
 from stream.core.engine import Engine
 from stream.core.results import Settled
 from stream.flow.account import Account, Closing
-from stream.flow.flights import Flight, Flights
+from stream.flow.flights import Flight, Flights, Work
 from stream.flow.gauges import Gauges
 from stream.flow.limits import FlowLimits
 from stream.flow.models import Models
 from stream.flow.observe import Observer
-from stream.flow.partition import Partition, Taken, open_partition
+from stream.flow.partition import Partition, open_partition
 from stream.flow.ports import Chunk, Fetching
 from stream.flow.pressure import Pressure
 from stream.flow.quarantine import Quarantine
 from stream.flow.restore import Engines
 from stream.flow.runtime import Runtime, awaited
 from stream.flow.stops import EngineError, WorkerStopError
+from stream.flow.turns import Turns
 from stream.wire.decode import Decoder
 
 if TYPE_CHECKING:
@@ -72,12 +74,12 @@ class Worker:
         self._runtime = runtime
         self._monotonic, self._now_ms = runtime.monotonic, runtime.now_ms
         self._pressure = Pressure(fetching, limits.topic_bytes_max, observer, runtime.monotonic)
+        self._turns = Turns(limits, self._pressure, self._gauges, observer, runtime)
         self._fail = fail
         self._partitions: list[Partition] = []
         self._buffers: dict[tuple[str, int], TopicBuffer] = {}
-        self._turn_next = 0
         self._flights = Flights()
-        self._at_work: tuple[Partition, Taken] | None = None  # whose fault an exception would be
+        self._at_work: Sequence[Work] = ()  # whose fault an exception would be
         self._committed_at = 0.0
         self._latencies: list[Latencies] = []  # of rows settled since the last commit
         self._requests: deque[Callable[[], None]] = deque()
@@ -190,8 +192,8 @@ class Worker:
             cause = error
         except Exception as error:
             log.exception("the engine failed")
-            if self._at_work is not None:
-                self._quarantine.failed(*self._at_work, error)
+            for work in self._at_work:
+                self._quarantine.failed(*work, error)
             cause = EngineError(f"{type(error).__name__}: {error}")
         self._stopped.set()
         self._fail(cause)
@@ -199,35 +201,43 @@ class Worker:
 
     def _patience_s(self) -> float:
         """How long to wait for news: briefly while rows wait, else until a commit may be due."""
-        waiting = self._account.committing or self._models.warming
-        if waiting or any(b.rows_front for b in self._buffers.values()):
+        fronts = [b.front_received_ms for b in self._buffers.values() if b.rows_front]
+        if self._account.committing or self._models.warming:
             return IDLE_WAIT_S
+        if fronts:
+            left_ms = min(fronts) + self._limits.merge_wait_ms - self._now_ms()
+            return left_ms / 1000 if 0 < left_ms <= self._limits.merge_wait_ms else IDLE_WAIT_S
         return max(IDLE_WAIT_S, min(0.1, self._limits.commit_interval_s / 4))
 
     def _step(self) -> bool:
         # A next transaction that is full waits for the one that is being committed.
         self._note_finished(wait=self._account.committing and self._is_full())
         self.busy_since = self._monotonic()
-        taken = self._take()
         changing = self._models.due()
-        suspect = taken is not None and self._quarantine.suspects(*taken)
+        works = self._take()
+        suspect = any(self._quarantine.suspects(*work) for work in works)
         alone = changing or suspect or self._is_commit_due()
-        landed = self._land_for(taken, everything=alone)
+        landed = self._land_for(works, everything=alone)
         if changing:  # between two batches: all of the last one is told by the model that scored it
             self._publish_all(landed)
             self._models.promote(self._engines_owned())
             landed = []
         closing = self._close_if_due()
-        if taken is not None:
-            self._launch(*taken)
+        if works:
+            self._launch(works)
         self._publish_all(landed)
         self._models.warm(self._engines_owned())
         if closing is not None:
             self._account.close(closing)
         while self._flights.first_at_once:  # after the commit that is without it
             self._publish(*self._land())
-        self.busy_since = self._at_work = None
-        return taken is not None or changing or bool(landed)
+        self.busy_since, self._at_work = None, ()
+        return bool(works) or changing or bool(landed)
+
+    def _take(self) -> list[Work]:
+        """Take the next batch, or batches of few rows that can be scored in one call."""
+        together = not self._flights and self._models.no_candidate
+        return self._turns.take(self._partitions, self._flights, together=together)
 
     def _engines_owned(self) -> list[Engine]:
         return [partition.engine for partition in self._partitions]
@@ -245,40 +255,26 @@ class Worker:
             or self._account.bytes_count >= limits.commit_bytes_max
         )
 
-    def _take(self) -> tuple[Partition, Taken] | None:
-        """Take a batch from the next partition that has one, rather of one not with the scorer."""
+    def _launch(self, works: Sequence[Work]) -> None:
+        """Apply batches and have them scored, in one call if there are several."""
+        for work in works:
+            self._at_work = [work]
+            self._quarantine.examine(*work, self._models, self._alive)
         began = self._monotonic()
-        turns = [*self._partitions[self._turn_next :], *self._partitions[: self._turn_next]]
-        turns.sort(key=self._flights.has)
-        for partition in turns:
-            taken = partition.take(self._limits.batch_events_max, self._now_ms())
-            for buffer in partition.buffers:
-                self._pressure.ease(buffer)
-            if taken is not None:
-                self._turn_next = (self._partitions.index(partition) + 1) % len(turns)
-                self._observer.stage("order", self._monotonic() - began)
-                self._gauges.tell_decoding(partition.buffers)
-                self._gauges.tell_holds(partition.number, partition.holds_over)
-                return partition, taken
-        return None
-
-    def _launch(self, partition: Partition, taken: Taken) -> None:
-        """Apply a batch and have it scored."""
-        self._at_work = partition, taken
-        self._quarantine.examine(partition, taken, self._models, self._alive)
-        began = self._monotonic()
-        applied = partition.apply(taken, self._now_ms())
+        applied = []
+        for partition, taken in works:
+            self._at_work = [Work(partition, taken)]
+            applied.append((partition.number, partition.apply(taken, self._now_ms())))
         self._observer.stage("state", self._monotonic() - began)
-        scores = self._models.score(partition.number, applied, alone=not self._flights)
-        self._flights.launch(Flight(partition, taken, applied, scores, scores.done()))
+        scores = self._models.score(applied, alone=not self._flights)
+        for place, (work, (_, its)) in enumerate(zip(works, applied, strict=True)):
+            self._flights.launch(Flight(*work, its, scores, place, works, scores.done()))
 
-    def _land_for(
-        self, taken: tuple[Partition, Taken] | None, *, everything: bool
-    ) -> list[tuple[Flight, Settled]]:
-        """Settle what has to be before this batch can be applied: one at least if there is none."""
+    def _land_for(self, works: Sequence[Work], *, everything: bool) -> list[tuple[Flight, Settled]]:
+        """Settle what has to be before these can be applied: one at least if there are none."""
         landed: list[tuple[Flight, Settled]] = []
         while self._flights and (
-            everything or (self._flights.in_the_way(taken[0]) if taken is not None else not landed)
+            everything or (self._flights.in_the_way(works[0].partition) if works else not landed)
         ):
             landed.append(self._land())
         return landed
@@ -286,12 +282,13 @@ class Worker:
     def _land(self) -> tuple[Flight, Settled]:
         """Wait for the scores of the first batch in flight and settle it."""
         flight = self._flights.land()
-        self._at_work = flight.partition, flight.taken
+        self._at_work = flight.together
         self.busy_since = began = self._monotonic()  # each may take its time
         rows_count = len(flight.applied.scored)
         scores = awaited(flight.scores, self._limits.batch_deadline_s, f"scoring {rows_count} rows")
         self._observer.stage("queue", self._monotonic() - began)
-        settled = flight.partition.engine.settle(flight.applied, scores)
+        self._at_work = [Work(flight.partition, flight.taken)]
+        settled = flight.partition.engine.settle(flight.applied, scores[flight.place])
         flight.partition.note_settled(flight.taken, settled, self._now_ms())
         rows = settled.rows
         receipt_ms = np.full(len(rows), flight.taken.origin.received_ms, np.int64)
@@ -304,7 +301,7 @@ class Worker:
 
     def _publish(self, flight: Flight, settled: Settled) -> None:
         """Encode and send what settled rows say."""
-        self._at_work = flight.partition, flight.taken
+        self._at_work = [Work(flight.partition, flight.taken)]
         self.busy_since = began = self._monotonic()
         now_ms = self._now_ms()
         serving = self._models.serving
@@ -385,8 +382,8 @@ class Worker:
     def _hand_over(self) -> None:
         """Commit every row that is applied, then forget buffers and partitions."""
         self._note_finished(wait=True)
-        self._publish_all(self._land_for(None, everything=True))
-        self.busy_since = self._at_work = None  # a commit has a deadline of its own
+        self._publish_all(self._land_for((), everything=True))
+        self.busy_since, self._at_work = None, ()  # a commit has a deadline of its own
         if any(partition.rows_open for partition in self._partitions):
             self._account.close(self._closing())
             self._note_finished(wait=True)

@@ -4,14 +4,15 @@ Rules of the room: one thread at a time. The pools of (h, c) are the only state,
 them costs a rebuild. A plan's pool rows are all read before one is written.
 """
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from stream.core.compiled import compiled
 from stream.core.layout import EVENT_TYPES, HAZARD_BINS, TOKENS_MAX
-from stream.core.plan import Plan, Scores
+from stream.core.plan import Plan, Scores, join_plans, split_scores
 from stream.model.blocks import Blocks, plan_blocks
 from stream.model.bundle import Bundle
 from stream.model.contexts import context_ids
@@ -34,8 +35,16 @@ class _Pool:
         self.known: npt.NDArray[np.uint8] = np.zeros(rows, np.uint8)  # 1: see _trace_known
 
 
+class _Share(NamedTuple):
+    """The segments of a joined plan that are one pool's."""
+
+    pool: _Pool
+    first: int
+    end: int
+
+
 class OnnxScorer:
-    """stream.core.plan.Scorer on ONNX graphs."""
+    """stream.core.plan.JointScorer on ONNX graphs."""
 
     def __init__(self, bundle: Bundle, graphs: Graphs, items_top: int = 10) -> None:
         self.bundle = bundle
@@ -63,21 +72,39 @@ class OnnxScorer:
 
     def score(self, partition: int, plan: Plan) -> Scores:
         """Score the rows of a plan. Cost: see tests/bench/score.py. Raises DeviceError."""
-        pool = self._pools[partition]
+        return self.score_together([(partition, plan)])[0]
+
+    def score_together(self, parts: Sequence[tuple[int, Plan]]) -> list[Scores]:
+        """Score plans of several pools in one call of each graph. Raises DeviceError."""
+        plans = [plan for _, plan in parts]
+        plan = join_plans(plans)
+        shares = self._shares(parts)
         blocks = plan_blocks(plan)
         self.padded_steps = len(blocks.order) - len(plan.steps)
         inputs = encode_steps(self.bundle.tables, plan.steps, plan.gap_ms, blocks.order)
-        top = self._run_steps(pool, plan, blocks, inputs)
-        known = np.empty(len(plan.row_step), np.uint8)
-        _trace_known(self.bundle.tables, inputs, blocks, plan, pool.known, known)
+        top = self._run_steps(shares, plan, blocks, inputs)
+        known = self._trace_known(shares, plan, blocks, inputs)
         next_event, purchase, hazard = self._run_heads(top, plan)
         index, score, popular = self._run_items(top, known, plan)
-        return Scores(next_event, purchase, hazard, index, score, popular)
+        return split_scores(Scores(next_event, purchase, hazard, index, score, popular), plans)
 
-    def _run_steps(self, pool: _Pool, plan: Plan, blocks: Blocks, inputs: StepInputs) -> Floats:
-        """Run the blocks and write the pool; return the top h of each row: (B, top)."""
-        before = np.empty((len(blocks.ranked), pool.state.shape[1]), np.float32)
-        _gather(pool.state, plan.pool_in, blocks.ranked, before)
+    def _shares(self, parts: Sequence[tuple[int, Plan]]) -> list[_Share]:
+        """Say which segments of the joined plan are whose."""
+        shares, first = [], 0
+        for partition, plan in parts:
+            end = first + len(plan.pool_in)
+            shares.append(_Share(self._pools[partition], first, end))
+            first = end
+        return shares
+
+    def _run_steps(
+        self, shares: Sequence[_Share], plan: Plan, blocks: Blocks, inputs: StepInputs
+    ) -> Floats:
+        """Run the blocks and write the pools; return the top h of each row: (B, top)."""
+        width = self.bundle.manifest.shapes.state
+        before = np.empty((len(blocks.ranked), width), np.float32)
+        for share in shares:
+            _gather(share.pool.state, plan.pool_in, blocks.ranked, share.first, share.end, before)
         tops = np.empty((len(blocks.order), self.bundle.manifest.shapes.top), np.float32)
         for first, steps, count, rank in blocks.runs.tolist():
             form, places = (steps, count, -1), slice(first, first + steps * count)
@@ -89,8 +116,25 @@ class OnnxScorer:
                 blocks.length[rank : rank + count],
             )
             tops[places] = every.reshape(steps * count, -1)
-            _scatter(after, plan.pool_out, blocks.ranked[rank : rank + count], pool.state)
+            ranked = blocks.ranked[rank : rank + count]
+            for share in shares:
+                _scatter(after, plan.pool_out, ranked, share.first, share.end, share.pool.state)
         return tops[blocks.position[plan.row_step]]  # a copy
+
+    def _trace_known(
+        self, shares: Sequence[_Share], plan: Plan, blocks: Blocks, inputs: StepInputs
+    ) -> npt.NDArray[np.uint8]:
+        """Mark (B,) the rows up to which something is known, and the states that are kept."""
+        known = np.empty(len(plan.row_step), np.uint8)
+        since = np.empty(len(plan.pool_in), np.int32)  # wave from which a segment is known
+        for share in shares:
+            part = slice(share.first, share.end)
+            _start_known(share.pool.known, plan.pool_in[part], since[part])
+        _trace_known(self.bundle.tables, inputs, blocks, plan, since, known)
+        for share in shares:
+            part = slice(share.first, share.end)
+            _keep_known(since[part], plan.pool_out[part], share.pool.known)
+        return known
 
     def _run_heads(self, top: Floats, plan: Plan) -> tuple[Floats, Floats, Floats]:
         rows = len(top)
@@ -131,9 +175,13 @@ class OnnxScorer:
 
 
 @compiled
-def _gather(pool: Floats, pool_in: Integers, ranked: Integers, states: Floats) -> None:
+def _gather(
+    pool: Floats, pool_in: Integers, ranked: Integers, first: int, end: int, states: Floats
+) -> None:
     # Element by element: the compiler makes vectors of it, of a row's slice it makes a call.
     for rank in range(len(ranked)):
+        if not first <= ranked[rank] < end:
+            continue
         row = pool_in[ranked[rank]]
         if row < 0:
             for column in range(states.shape[1]):
@@ -144,12 +192,23 @@ def _gather(pool: Floats, pool_in: Integers, ranked: Integers, states: Floats) -
 
 
 @compiled
-def _scatter(after: Floats, pool_out: Integers, ranked: Integers, pool: Floats) -> None:
+def _scatter(
+    after: Floats, pool_out: Integers, ranked: Integers, first: int, end: int, pool: Floats
+) -> None:
     for rank in range(len(ranked)):
+        if not first <= ranked[rank] < end:
+            continue
         row = pool_out[ranked[rank]]
         if row >= 0:
             for column in range(pool.shape[1]):
                 pool[row, column] = after[rank, column]
+
+
+@compiled
+def _start_known(pool_known: npt.NDArray[np.uint8], pool_in: Integers, since: Integers) -> None:
+    for segment in range(len(since)):
+        row = pool_in[segment]
+        since[segment] = 0 if row >= 0 and pool_known[row] else NEVER_KNOWN
 
 
 @compiled
@@ -158,14 +217,10 @@ def _trace_known(
     inputs: StepInputs,
     blocks: Blocks,
     plan: Plan,
-    pool_known: npt.NDArray[np.uint8],
+    since: npt.NDArray[np.int32],  # (S,) wave from which a segment is known; changed
     known: npt.NDArray[np.uint8],  # (B,) out
 ) -> None:
     """Mark the rows up to which something is known: an item, a category or a query word."""
-    since = np.empty(len(plan.pool_in), np.int32)  # wave from which a segment is known
-    for segment in range(len(since)):
-        row = plan.pool_in[segment]
-        since[segment] = 0 if row >= 0 and pool_known[row] else NEVER_KNOWN
     for step in range(len(plan.segment)):
         if plan.wave[step] < since[plan.segment[step]]:
             at = blocks.position[step]
@@ -174,8 +229,12 @@ def _trace_known(
     for index in range(len(known)):
         step = plan.row_step[index]
         known[index] = plan.wave[step] >= since[plan.segment[step]]
+
+
+@compiled
+def _keep_known(since: Integers, pool_out: Integers, pool_known: npt.NDArray[np.uint8]) -> None:
     for segment in range(len(since)):
-        row = plan.pool_out[segment]
+        row = pool_out[segment]
         if row >= 0:
             pool_known[row] = since[segment] < NEVER_KNOWN
 

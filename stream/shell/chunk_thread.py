@@ -23,12 +23,10 @@ from stream.flow.stops import HoleError, RestoreError
 from stream.shell import batches
 from stream.shell.chunk import ChunkLimits, FetchedChunk, new_scratch, take_chunk
 from stream.shell.group import Membership
+from stream.shell.pace import HANG_MS, Pace
 
 POLL_S: Final = 0.05  # how soon a stopped flow and a coordinator's error are noticed
 FETCH_BYTES_MAX: Final = 50 << 20  # of one response; aiokafka's default
-# A response with less is held by the broker for `fetch_wait_ms`: each costs a hop through two event
-# loops and a chunk a partition, whether it holds two rows or two thousand.
-FETCH_BYTES_MIN: Final = 64 << 10
 
 batches.install()
 
@@ -51,6 +49,7 @@ class ChunkThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         super().__post_init__()
         self.limits: ChunkLimits = self.app.chunk_limits
         self._scratch = new_scratch(self.limits)
+        self._pace = Pace(self.app.fetch_wait_ms)
         self._held: frozenset[TP] = frozenset()
         self._expected: dict[TP, int] = {}  # next offset of an input partition that was started
         self._told_end: set[TP] = set()  # inputs whose end offset was told since they were started
@@ -58,8 +57,8 @@ class ChunkThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"
-        consumer._fetch_max_wait_ms = self.app.fetch_wait_ms
-        consumer._fetch_min_bytes = FETCH_BYTES_MIN
+        consumer._fetch_max_wait_ms = HANG_MS
+        consumer._fetch_min_bytes = 1
         consumer._fetch_max_bytes = FETCH_BYTES_MAX
         return consumer
 
@@ -113,9 +112,12 @@ class ChunkThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         self, fetcher: Any, active: Collection[TP], records_max: int | None
     ) -> dict[TP, list[Any]]:
         drained: dict[TP, list[Any]] = {}
+        done: dict[TP, Any] = {}
         assigned = fetcher._subscriptions.is_assigned
         for tp in list(fetcher._records):
             result = fetcher._records[tp]
+            if self._pace.rests(tp, result):
+                continue
             if not assigned(tp):
                 del fetcher._records[tp]
             elif tp not in active or tp in self._held:
@@ -126,7 +128,7 @@ class ChunkThread(AIOKafkaConsumerThread):  # type: ignore[misc]
                 _forget(fetcher, tp)
                 result.check_raise()
             elif self._is_chunked(tp):
-                chunk = self._take(fetcher, tp, result)
+                chunk = self._take(fetcher, tp, result, done)
                 if chunk is not None:
                     drained[tp] = [chunk]
             elif records_max is None or records_max > 0:
@@ -136,6 +138,8 @@ class ChunkThread(AIOKafkaConsumerThread):  # type: ignore[misc]
                 if records:
                     drained[tp] = records
                     records_max = None if records_max is None else records_max - len(records)
+        chunks = [found[0] for found in drained.values() if isinstance(found[0], FetchedChunk)]
+        self._pace.drained(fetcher, done, chunks)
         for tp, chunk in self._ends(fetcher, active):
             drained.setdefault(tp, [chunk])
         return drained
@@ -143,7 +147,7 @@ class ChunkThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     def _is_chunked(self, tp: TP) -> bool:
         return tp.topic in self.app.chunk_topics or tp.topic in self.app.tables.changelog_topics
 
-    def _take(self, fetcher: Any, tp: TP, result: Any) -> FetchedChunk | None:
+    def _take(self, fetcher: Any, tp: TP, result: Any, done: dict[TP, Any]) -> FetchedChunk | None:
         records = result._partition_records
         assignment = result._assignment
         state = assignment.state_value(tp)
@@ -174,7 +178,7 @@ class ChunkThread(AIOKafkaConsumerThread):  # type: ignore[misc]
             raise RestoreError(f"the changelog is damaged: {error}") from error
         result._update_position()
         if complete:
-            _forget(fetcher, tp)
+            done[tp] = result
         else:
             _unblock(fetcher, result)
         if expected is not None:

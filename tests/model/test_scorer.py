@@ -28,7 +28,7 @@ def scorer(bundle: Bundle, graphs: OrtGraphs) -> OnnxScorer:
 def close(one: Scores, other: Scores, tolerance: float) -> None:
     for name in ("next_event", "purchase", "hazard", "item_scores"):
         difference = np.abs(getattr(one, name) - getattr(other, name))
-        assert difference.max() <= tolerance, name
+        assert difference.max(initial=0) <= tolerance, name
     assert np.array_equal(one.items, other.items)
 
 
@@ -210,3 +210,29 @@ def test_pools_are_one_per_partition(bundle: Bundle, scorer: OnnxScorer) -> None
     scorer.close(1)
     with pytest.raises(KeyError):
         scorer.score(1, rest)
+
+
+def test_plans_of_several_pools_in_one_call_are_those_of_one_after_the_other(
+    bundle: Bundle, graphs: OrtGraphs
+) -> None:
+    """Rows, kept states and what is known of users: two calls, the second carries on."""
+    alone, together = (OnnxScorer(bundle, graphs, items_top=10) for _ in range(2))
+    for number in (4, 1, 7):
+        alone.open(number, POOL)
+        together.open(number, POOL)
+    for begin, end, pool_in in ((0, 5, -1), (5, 9, 0)):
+        parts = []
+        for number, count in ((4, 3), (1, 0), (7, 9)):  # partition 1 has no row
+            segments = []
+            for place in range(count):
+                steps, gap_ms = history(bundle, 9, 100 * number + place)
+                pool = place if pool_in == 0 else -1
+                scored = (-1,) if place % 2 else (0, -1)
+                segments.append(Segment(steps[begin:end], gap_ms[begin:end], pool, place, scored))
+            parts.append((number, plan_of(segments, head_seed=number)))
+        for (number, plan), scores in zip(parts, together.score_together(parts), strict=True):
+            close(scores, alone.score(number, plan), 1e-5)
+            assert len(scores.purchase) == len(plan.row_step)
+            mine, other = together._pools[number], alone._pools[number]
+            assert mine.state == pytest.approx(other.state, abs=1e-5)
+            assert np.array_equal(mine.known, other.known)

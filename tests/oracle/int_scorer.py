@@ -92,6 +92,9 @@ class IntScorer:
     def close(self, partition: int) -> None:
         del self.pools[partition]
 
+    def score_together(self, parts: Sequence[tuple[int, Plan]]) -> list[Scores]:
+        return [self.score(partition, plan) for partition, plan in parts]
+
     def score(self, partition: int, plan: Plan) -> Scores:
         if self._checks:
             check_plan(plan)

@@ -111,7 +111,7 @@ def test_overrides_have_their_parents_parameters(ours: Any, theirs: Any) -> None
     ("owner", "names"),
     [
         (Fetcher, "_notify _create_fetch_waiter seek_to end_offsets beginning_offsets"),
-        (FetchResult, "_update_position getall has_more"),
+        (FetchResult, "_update_position getall has_more calculate_backoff"),
         (PartitionRecords, "_consume_aborted_up_to _contains_abort_marker _unpack_records"),
         (GroupCoordinator, "check_errors fetch_committed_offsets request_rejoin"),
         (SubscriptionState, "fetch_context reassignment_in_progress is_assigned"),

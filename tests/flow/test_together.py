@@ -1,0 +1,129 @@
+"""Few rows of several partitions are scored in one call; what comes out is the same."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from stream.core.layout import TOPICS
+from stream.core.plan import Plan, Scores
+from stream.flow.crash_note import CrashNote
+from stream.flow.stops import EngineError
+from tests.flow.fakes import FakeNotes, Rig, make_rig, serving
+from tests.flow.logs import chunks_of, shop_log
+from tests.flow.test_flights import finish, split, told
+from tests.flow.test_worker import until
+from tests.oracle.int_scorer import IntScorer
+
+PARTITIONS = 3
+
+
+class Counting(IntScorer):
+    """Notes the partitions and rows of each call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[dict[int, int]] = []
+
+    def score_together(self, parts: Sequence[tuple[int, Plan]]) -> list[Scores]:
+        self.calls.append({number: len(plan.row_step) for number, plan in parts})
+        assert len(self.calls[-1]) == len(parts), "a partition is in a call once"
+        return super().score_together(parts)
+
+
+class FailsTogether(IntScorer):
+    """Raises whenever more than one plan comes."""
+
+    def score_together(self, parts: Sequence[tuple[int, Plan]]) -> list[Scores]:
+        if len(parts) > 1:
+            raise FloatingPointError("one of them")
+        return super().score_together(parts)
+
+
+async def played(scorer: IntScorer, at_once_rows_max: int, **changed: int) -> Rig:
+    rig = make_rig(
+        scorer, partitions=PARTITIONS, batch_events_max=16, at_once_rows_max=at_once_rows_max,
+        commit_interval_s=0.5, **changed,
+    )  # fmt: skip
+    await finish(rig, PARTITIONS, 400)
+    return rig
+
+
+async def test_what_comes_out_is_that_of_one_call_a_batch() -> None:
+    scorer = Counting()
+    alone, together = await played(Counting(), 0), await played(scorer, 64)
+    assert told(alone) == told(together)
+    assert len(told(together)) > 250
+    assert any(len(call) == PARTITIONS for call in scorer.calls)
+
+
+async def test_a_call_has_few_rows_more_than_the_limit() -> None:
+    """Those of the last batch in it: how many it has is known once it is taken."""
+    scorer = Counting()
+    await played(scorer, 20)
+    joined = [list(call.values()) for call in scorer.calls if len(call) > 1]
+    assert joined
+    assert all(sum(rows[:-1]) < 20 for rows in joined)
+    assert max(sum(rows) for rows in joined) <= 20 + 16
+
+
+async def test_without_a_limit_above_none_each_batch_has_a_call() -> None:
+    scorer = Counting()
+    await played(scorer, 0)
+    assert {len(call) for call in scorer.calls} == {1}
+
+
+async def test_beside_a_candidate_each_batch_has_a_call() -> None:
+    scorer = Counting()
+    rig = make_rig(scorer, partitions=PARTITIONS, batch_events_max=16, at_once_rows_max=64)
+    rig.models.offer(serving(IntScorer(), "m-2"), promote=False)
+    await finish(rig, PARTITIONS, 400)
+    assert {len(call) for call in scorer.calls} == {1}
+
+
+async def test_of_a_call_that_fails_every_batch_is_noted_and_tried_row_by_row() -> None:
+    notes = FakeNotes()
+    rig = make_rig(
+        FailsTogether(), notes=notes, partitions=PARTITIONS, batch_events_max=16,
+        at_once_rows_max=64,
+    )  # fmt: skip
+    logs = split(shop_log(31, 400), PARTITIONS)
+    await rig_started(rig)
+    for number, log in enumerate(logs):
+        for chunk in chunks_of(log, 1000):
+            chunk.partition = number
+            rig.worker.on_chunk(chunk)
+    await until(lambda: bool(rig.failures), "the end")
+    rig.worker.stop(5)
+    assert isinstance(rig.failures[0], EngineError)
+    noted = [number for number, note in notes.notes.items() if note.failures]
+    assert len(noted) > 1
+    again = make_rig(
+        IntScorer(), notes=notes, partitions=PARTITIONS, batch_events_max=16, at_once_rows_max=64,
+    )  # fmt: skip
+    await finish(again, PARTITIONS, 400)
+    assert not any(note.failures for note in notes.notes.values()), "all of it is committed"
+
+
+async def rig_started(rig: Rig) -> None:
+    rig.worker.start()
+    await rig.worker.on_assigned({n: dict.fromkeys(TOPICS, 0) for n in range(PARTITIONS)})
+
+
+@pytest.mark.parametrize("suspect", range(PARTITIONS))
+async def test_a_suspect_among_them_is_examined_before_any_is_applied(suspect: int) -> None:
+    notes = FakeNotes()
+    notes.notes[suspect] = CrashNote((0, 0, 0), (3, 3, 3), 1, "x", ())
+    rig = make_rig(
+        IntScorer(), notes=notes, partitions=PARTITIONS, batch_events_max=16, at_once_rows_max=64,
+    )  # fmt: skip
+    pending = []
+    try_score = rig.models.try_score
+
+    def tried(plan: Plan) -> Scores:
+        pending.append([p.number for p in rig.worker._partitions if p.engine._pending])
+        return try_score(plan)
+
+    rig.models.try_score = tried  # type: ignore[method-assign]
+    await finish(rig, PARTITIONS, 300)
+    assert pending
+    assert all(found == [] for found in pending)
