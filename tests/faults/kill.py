@@ -3,8 +3,8 @@
 Each run lets over 5,000 events a second go, kills the worker with SIGKILL at the moment that was
 drawn for it, starts it again at once, and takes the time until the first new prediction can be
 read; then the load is held, and the audit reads everything. Five runs share a deployment, whose
-state grows. A run's result is a line in build/kill/results-SEED.jsonl; the same command goes on
-where it ended.
+state grows. A run's result is a line in build/kill/results-SEED-CODE.jsonl; the same command goes
+on where it ended, and begins anew once the sources have changed.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from tests.faults.aims import AIMS, Aim, Strike, strike
 from tests.faults.load import Load
 from tests.faults.transactions import INSIDE, Coordinator, Phase
 from tests.kafka_tools import delete_topics, taken_away, unique_prefix
+from tests.sources import digest_of
 
 RATE: Final = 5_200
 RATE_MIN: Final = 5_000
@@ -40,6 +41,7 @@ SETTLE_S: Final = 120.0
 FIRST_START_S: Final = 300.0  # it may have to compile
 NEW_S: Final = 90.0  # for the first new prediction
 FOLDER: Final = Path("build/kill")
+SOURCES: Final = ("stream", "tests/faults")
 _LOST: Final = ("no receipt", "no prediction", "no dead letter")
 _REPEATED: Final = ("more than one", "overlap", "two outcomes", "in several predictions")
 
@@ -223,7 +225,7 @@ def main() -> int:
     words = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all it started ends
     FOLDER.mkdir(parents=True, exist_ok=True)
-    path = FOLDER / f"results-{words.seed}.jsonl"
+    path = FOLDER / f"results-{words.seed}-{digest_of(SOURCES)}.jsonl"
     if words.anew:
         path.unlink(missing_ok=True)
     results = play(path, words.seed, words.runs)

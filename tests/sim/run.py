@@ -8,7 +8,6 @@ the tests play for ever. The last lines are the table of faults by step, and the
 
 import argparse
 import gc
-import hashlib
 import multiprocessing
 import os
 import statistics
@@ -23,8 +22,8 @@ import msgspec
 
 from tests.sim.faults import KINDS, STEPS
 from tests.sim.seed import play
+from tests.sources import digest_of
 
-ROOT: Final = Path(__file__).parent.parent.parent
 FOLDER: Final = Path("build/sim")
 FAILED: Final = Path(__file__).parent / "failed_seeds.txt"
 SHARE: Final = 20  # seeds that a process is given at a time
@@ -68,12 +67,10 @@ def _prepare() -> None:
 
 def code_digest() -> str:
     """Hash every source that a result depends on."""
-    digest = hashlib.sha256()
-    for folder in ("stream/core", "stream/wire", "stream/flow", "stream/shell", "stream/audit",
-                   "stream/served", "tests/sim", "tests/oracle", "tests/strategies"):  # fmt: skip
-        for path in sorted((ROOT / folder).glob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    return digest_of(
+        ("stream/core", "stream/wire", "stream/flow", "stream/shell", "stream/audit",
+         "stream/served", "tests/sim", "tests/oracle", "tests/strategies")
+    )  # fmt: skip
 
 
 def results_of(digest: str) -> Path:
