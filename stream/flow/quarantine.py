@@ -64,6 +64,11 @@ class Quarantine:
         """Forget a partition that is handed over; what is noted stays."""
         self._known.pop(number, None)
 
+    @property
+    def noted(self) -> bool:
+        """Whether rows that failed are still to be passed: what is with them must not fail too."""
+        return any(note.failures for note in self._known.values())
+
     def failed(self, partition: Partition, taken: Taken, error: BaseException) -> None:
         """Note that a batch made the engine raise."""
         events = taken.batch.events[taken.first :]

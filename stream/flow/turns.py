@@ -35,7 +35,7 @@ class Turns:
         """Take a batch of the next partition that has one, rather of one not with the scorer.
 
         together: batches of further partitions too, while all of them are at most the
-        `at_once_rows_max` rows that are scored in one call here and now.
+        `at_once_rows_max` rows that are scored in one call here and now; none is cut for it.
         """
         began = self._monotonic()
         turns = [*partitions[self._next :], *partitions[: self._next]]
@@ -45,7 +45,10 @@ class Turns:
         for partition in turns:
             if round_ and partition.rows_waiting > room:
                 continue
-            taken = partition.take(self._limits.batch_events_max, self._now_ms())
+            rows_max = self._limits.batch_events_max
+            if round_:  # more may have come since
+                rows_max = min(room, rows_max)
+            taken = partition.take(rows_max, self._now_ms())
             for buffer in partition.buffers:
                 self._pressure.ease(buffer)
             if taken is None:

@@ -93,7 +93,10 @@ def warm_up(
     effects.receipts(NUMBER, partition.receipts.take(partition.offset_next))
     output, _, header = effects.state(partition)
     engines = Engines(config, partitions, ROWS_MAX)
-    engines.restore(NUMBER, [*output.keys, HEADER_KEY], [*output.values, header])
+    keys, values = [*output.keys, HEADER_KEY], [*output.values, header]
+    zeros = [0] * len(keys)
+    records = columns_of(zeros, zeros, keys, values)
+    engines.restore(NUMBER, records.keys(), records.values())  # laid out as in a chunk
     engines.activate(NUMBER)
     return time.monotonic() - began
 

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from stream.flow.effects import Latencies
 
 log = logging.getLogger(__name__)
-IDLE_WAIT_S = 0.002  # between two looks while rows wait for a topic
+IDLE_WAIT_S = 0.002  # between two looks while a commit ends or rows wait for a topic far behind
+LOOK_MS = 10  # between two looks, at most, while rows wait for a topic that is caught up
 
 
 class Worker:
@@ -206,7 +207,8 @@ class Worker:
             return IDLE_WAIT_S
         if fronts:
             left_ms = min(fronts) + self._limits.merge_wait_ms - self._now_ms()
-            return left_ms / 1000 if 0 < left_ms <= self._limits.merge_wait_ms else IDLE_WAIT_S
+            in_time = 0 < left_ms <= self._limits.merge_wait_ms  # not with the clock set back
+            return min(left_ms, LOOK_MS) / 1000 if in_time else IDLE_WAIT_S
         return max(IDLE_WAIT_S, min(0.1, self._limits.commit_interval_s / 4))
 
     def _step(self) -> bool:
@@ -236,7 +238,7 @@ class Worker:
 
     def _take(self) -> list[Work]:
         """Take the next batch, or batches of few rows that can be scored in one call."""
-        together = not self._flights and self._models.no_candidate
+        together = not self._flights and self._models.no_candidate and not self._quarantine.noted
         return self._turns.take(self._partitions, self._flights, together=together)
 
     def _engines_owned(self) -> list[Engine]:

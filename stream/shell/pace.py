@@ -3,12 +3,14 @@
 Each response costs a hop through two event loops and a chunk a partition, whether it holds two rows
 or two thousand. So a response that brought little and left nothing behind is kept, drained, for
 `fetch_wait_ms`: aiokafka sends no fetch to a broker of which a response lies there, and what comes
-meanwhile is one response. What comes to an idle worker is answered at once (docs/adr/0019).
+meanwhile is one response. Not so the first one after a pause: what comes to an idle worker is
+answered at once, and what it belongs with in other topics as well (docs/adr/0019).
 
 Rules of the room: everything runs on the consumer thread's loop.
 """
 
 import asyncio
+import time
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
@@ -17,6 +19,7 @@ from faust.types import TP
 from stream.shell.chunk import FetchedChunk
 
 LITTLE_BYTES: Final = 64 << 10
+PATIENCE_S: Final = 0.1
 HANG_MS: Final = 50  # how long the broker holds a fetch of which it has nothing
 
 
@@ -26,6 +29,7 @@ class Pace:
     def __init__(self, wait_ms: int) -> None:
         self._wait_s = wait_ms / 1000
         self._resting: dict[TP, Any] = {}
+        self._went_on_at = 0.0  # monotonic: when the next fetch could be sent
 
     def rests(self, tp: TP, result: Any) -> bool:
         """Whether a response is drained, and only kept."""
@@ -35,13 +39,16 @@ class Pace:
         self, fetcher: Any, results: Mapping[TP, Any], chunks: Collection[FetchedChunk]
     ) -> None:
         """Let aiokafka fetch on behind these results, whose chunks were all that came with them."""
+        now = time.monotonic()
+        busy = now - self._went_on_at < self._wait_s
         little = sum(chunk.bytes_count for chunk in chunks) < LITTLE_BYTES
-        if not results or not little or not all(chunk.caught_up for chunk in chunks):
+        if not (results and busy and little and all(chunk.caught_up for chunk in chunks)):
             self._forget(fetcher, results)
             return
         for tp, result in results.items():
             self._resting[tp] = result
-            result._backoff += self._wait_s  # it is forgotten before aiokafka loses patience
+            # aiokafka counts from when it came; it is forgotten before that loses patience.
+            result._backoff = now - result._created + self._wait_s + PATIENCE_S
         asyncio.get_running_loop().call_later(self._wait_s, self._end, fetcher, results)
 
     def _end(self, fetcher: Any, results: Mapping[TP, Any]) -> None:
@@ -55,4 +62,5 @@ class Pace:
             if fetcher._records.get(tp) is result:
                 del fetcher._records[tp]
         if results:
+            self._went_on_at = time.monotonic()
             fetcher._notify(fetcher._wait_consume_future)

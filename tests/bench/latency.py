@@ -33,10 +33,11 @@ from tests.bench.run import own_broker
 
 PERCENTILES: Final = (50.0, 90.0, 99.0, 99.9, 100.0)
 SETTLE_S: Final = 4.0  # at the start: not measured
-TAIL_S: Final = 30.0  # for the last predictions to come
+TAIL_S: Final = 60.0  # for the last predictions to come
 SETTLE_AUDIT_S: Final = 20
 TICK_S: Final = 0.001
 GOLDEN: Final = 0.6180339887
+PREDICTED: Final = re.compile(r"predicted=(\d+)")
 ID: Final = re.compile(rb'"prediction_id":"([^"]+)-(\d+)-(\d+)"')
 
 
@@ -105,10 +106,14 @@ def measure(case: Case, during: str) -> tuple[npt.NDArray[np.float64], bool]:
         until = time.monotonic() + TAIL_S
         while len(seen.values) < 0.98 * sent and time.monotonic() < until:
             time.sleep(0.1)
-        time.sleep(1.0)
+        audit = forecart.audit(made, SETTLE_AUDIT_S)
+        predicted = int(PREDICTED.findall(audit.stdout)[-1])
+        while len(seen.values) < predicted and time.monotonic() < until:
+            time.sleep(0.1)
+        if len(seen.values) < predicted:
+            raise RuntimeError(f"read {len(seen.values)} of {predicted} predictions in time")
         stop.set()
         reading.join()
-        audit = forecart.audit(made, SETTLE_AUDIT_S)
         from_ms = begin_ms + SETTLE_S * 1000 if during == "nothing" else happens_ms[0]
         return latencies(case, seen, from_ms), audit.returncode == 0
     finally:

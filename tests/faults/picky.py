@@ -3,6 +3,8 @@
 Run as a script, so that `--supervise` starts it again as it was.
 """
 
+from collections.abc import Sequence
+
 from stream.cli import main
 from stream.core.plan import Plan, Scores
 from stream.model.scorer import OnnxScorer
@@ -13,14 +15,14 @@ BAD_ITEM = "breaks-the-scorer"
 
 def make_picky() -> None:
     """Have every scorer of this process raise on the item."""
-    score = OnnxScorer.score
+    score = OnnxScorer.score_together
 
-    def picky(scorer: OnnxScorer, partition: int, plan: Plan) -> Scores:
-        if (plan.steps["item"] == id_hash(BAD_ITEM)).any():
+    def picky(scorer: OnnxScorer, parts: Sequence[tuple[int, Plan]]) -> list[Scores]:
+        if any((plan.steps["item"] == id_hash(BAD_ITEM)).any() for _, plan in parts):
             raise FloatingPointError("no number for this item")
-        return score(scorer, partition, plan)
+        return score(scorer, parts)
 
-    OnnxScorer.score = picky  # type: ignore[method-assign]
+    OnnxScorer.score_together = picky  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

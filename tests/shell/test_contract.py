@@ -142,7 +142,7 @@ def test_attributes_set_in_constructors_are_there() -> None:
     for owner, names in (
         (Fetcher, ("_records _subscriptions _wait_consume_future _fetch_waiters _isolation_level"
            " _closed")),
-        (FetchResult, "_partition_records _assignment _backoff"),
+        (FetchResult, "_partition_records _assignment _backoff _created"),
         (PartitionRecords, ("_records _check_crcs _isolation_level _aborted_producers"
            " next_fetch_offset")),
         (TopicPartitionState, "lso highwater _position"),

@@ -1,6 +1,7 @@
 """The next fetch waits after a response that brought little, and only then."""
 
 import asyncio
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,6 +30,13 @@ class Responses:
         self.told += 1
 
 
+def busy(wait_ms: int) -> Pace:
+    """A pace whose last fetch was sent just now."""
+    pace = Pace(wait_ms)
+    pace._went_on_at = time.monotonic()
+    return pace
+
+
 def chunk(tp: TP, bytes_count: int = 200, left: int = 0) -> FetchedChunk:
     made = FetchedChunk(tp.topic, tp.partition, 5, 9 + left, 1)
     made.offset_next, made.bytes_count = 9, bytes_count
@@ -36,7 +44,7 @@ def chunk(tp: TP, bytes_count: int = 200, left: int = 0) -> FetchedChunk:
 
 
 async def test_a_little_response_is_kept_for_so_long() -> None:
-    pace, fetcher = Pace(30), Responses(CLICKS, SEARCHES)
+    pace, fetcher = busy(30), Responses(CLICKS, SEARCHES)
     kept = dict(fetcher._records)
     pace.drained(fetcher, kept, [chunk(CLICKS), chunk(SEARCHES)])
     assert fetcher._records == kept
@@ -61,7 +69,7 @@ async def test_a_little_response_is_kept_for_so_long() -> None:
     ids=["much", "much together", "more to come", "more to come of another"],
 )
 async def test_behind_much_the_next_fetch_is_sent_at_once(chunks: list[FetchedChunk]) -> None:
-    pace, fetcher = Pace(30), Responses(CLICKS)
+    pace, fetcher = busy(30), Responses(CLICKS)
     pace.drained(fetcher, dict(fetcher._records), chunks)
     assert fetcher._records == {}
     assert fetcher.told == 1
@@ -69,7 +77,7 @@ async def test_behind_much_the_next_fetch_is_sent_at_once(chunks: list[FetchedCh
 
 async def test_a_response_that_came_instead_is_not_forgotten() -> None:
     """After a seek or a rebalance."""
-    pace, fetcher = Pace(10), Responses(CLICKS)
+    pace, fetcher = busy(10), Responses(CLICKS)
     pace.drained(fetcher, dict(fetcher._records), [chunk(CLICKS)])
     another: Any = SimpleNamespace()
     fetcher._records[CLICKS] = another
@@ -79,7 +87,17 @@ async def test_a_response_that_came_instead_is_not_forgotten() -> None:
 
 
 async def test_nothing_drained_tells_nobody() -> None:
-    pace, fetcher = Pace(10), Responses()
+    pace, fetcher = busy(10), Responses()
     pace.drained(fetcher, {}, [])
     await asyncio.sleep(0.03)
     assert fetcher.told == 0
+
+
+async def test_the_first_after_a_pause_is_not_kept_but_the_second_is() -> None:
+    pace, fetcher = Pace(30), Responses(CLICKS)
+    pace.drained(fetcher, dict(fetcher._records), [chunk(CLICKS)])
+    assert fetcher._records == {}
+    assert fetcher.told == 1
+    fetcher = Responses(SEARCHES)
+    pace.drained(fetcher, dict(fetcher._records), [chunk(SEARCHES)])
+    assert list(fetcher._records) == [SEARCHES]
