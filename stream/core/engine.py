@@ -223,17 +223,18 @@ class Engine:
         self._slots.change(np.ones(len(new), np.bool_), slots[new], names)
         return slots
 
-    def restore_gone(self, key: bytes) -> None:
-        """Take over a tombstone of the changelog."""
-        slot = self._slots.get(key)
-        if slot is None:
-            return
-        self._leave([slot])
-        self.state.users[slot]["epoch"] = 0
-        clock = self.state.clock[0]
-        self.state.free[clock["free_count"]] = slot
-        clock["free_count"] += 1
-        clock["users_count"] -= 1
+    def restore_gone(self, keys: list[bytes]) -> None:
+        """Take over tombstones of the changelog, of keys that are all different. 0.5 us each."""
+        slots = self._slots.find(keys)
+        slots = slots[slots >= 0]
+        self._leave(slots)
+        state, count = self.state, len(slots)
+        state.users["epoch"][slots] = 0
+        clock = state.clock[0]
+        free = int(clock["free_count"])
+        state.free[free : free + count] = slots
+        clock["free_count"] = free + count
+        clock["users_count"] -= count
 
     def restore_forgotten(self, name: bytes, time_ms: int | None) -> None:
         """Take over a forgotten user's hash from the changelog."""
@@ -362,10 +363,10 @@ class Engine:
                 self._forgotten.add(self._forgotten.hash(key), time_ms)
         return keys
 
-    def _leave(self, slots: list[int]) -> None:
+    def _leave(self, slots: npt.NDArray[np.int32]) -> None:
         """Let the users of slots go."""
         count = len(slots)
-        self._slots.change(np.zeros(count, np.bool_), np.array(slots, np.int32), [b""] * count)
+        self._slots.change(np.zeros(count, np.bool_), slots, [b""] * count)
 
     def _sweep(self) -> tuple[Records, list[bytes]]:
         """Sweep the buckets up to the one in which the waiting row falls."""
@@ -387,9 +388,9 @@ class Engine:
             count = sweep_users(self._churn_rules, state, due, end_ms, found, dropped)
             alerts.append(found[:count])
             keys += [names[index] for index in found["key"][:count].tolist()]
-            left = np.flatnonzero(dropped).tolist()
-            self._leave(due[left].tolist())
-            self._gone.update(dict.fromkeys(names[index] for index in left))
+            left = np.flatnonzero(dropped)
+            self._leave(due[left])
+            self._gone.update(dict.fromkeys(names[index] for index in left.tolist()))
             self.dropped["ttl"] += len(left)
             clock["bucket"] = bucket + 1
             self._due.note(state, slots[state.users["epoch"][slots] != 0])

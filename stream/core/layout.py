@@ -172,6 +172,7 @@ action_of: Final = {name: index for index, name in enumerate(ACTIONS)}
 
 Records = npt.NDArray[Any]  # a structured array of one of the dtypes above
 Record = Any  # one element of such an array, by reference
+Bytes = npt.NDArray[np.uint8]  # text, as a compiled loop reads and writes it
 
 
 def copied(records: Records) -> Records:

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.core.compiled import compiled, compiled_short
+from stream.core.cut import cut
 from stream.core.intrinsics import copy_bytes
-from stream.core.layout import Record, Records
+from stream.core.layout import Bytes, Record, Records
 
 ALIGN: Final = 4  # of a key in `text`: places are counted in these, so 16 GB are in reach
 SIZE_BYTES: Final = 2
@@ -25,7 +26,6 @@ TEXT_START: Final = ALIGN
 LOAD: Final = (4, 5)
 TEXT_BYTES_MAX: Final = ALIGN << 32
 
-Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.int32]
 
@@ -104,7 +104,8 @@ class Slots(Mapping[bytes, int]):
         text = _Keys.of(new)
         if max(map(len, new), default=0) > KEY_BYTES_MAX:
             raise ValueError(f"a key of more than {KEY_BYTES_MAX} bytes")
-        self._make_room(int(created.sum()), len(text.data) + len(new) * (SIZE_BYTES + ALIGN))
+        made_count = int(created.sum())
+        self._make_room(made_count, len(text.data) + made_count * (SIZE_BYTES + ALIGN))
         left = np.zeros(len(new), np.int64)
         wrong = _change(self._of, *text, created, slots, left)
         if wrong >= 0:
@@ -146,12 +147,7 @@ class Slots(Mapping[bytes, int]):
         """Copy out the keys that lie at places of `text`."""
         text = self._of.text
         sizes = text[begins] + text[begins + 1].astype(np.int64) * 256
-        ends = np.cumsum(sizes)
-        out = np.empty(int(sizes.sum()), np.uint8)
-        _gather(text, begins, ends, out)
-        found = out.tobytes()
-        pairs = zip((ends - sizes).tolist(), ends.tolist(), strict=True)
-        return [found[begin:end] for begin, end in pairs]
+        return cut(text, begins + SIZE_BYTES, sizes)[1]
 
     def _make_room(self, users: int, text_bytes: int) -> None:
         of = self._of
@@ -197,11 +193,17 @@ def _home(code: np.uint32, places: int) -> int:
 
 
 @compiled_short
+def _next(place: int, places: int) -> int:
+    """Return the place that is looked at after another."""
+    return place + 1 if place + 1 < places else 0
+
+
+@compiled_short
 def _place(table: Numbers, code: np.uint32, slot: int) -> None:
     """Enter a slot; there is room."""
     place = _home(code, len(table))
     while table[place] >= 0:
-        place = place + 1 if place + 1 < len(table) else 0
+        place = _next(place, len(table))
     table[place] = slot
 
 
@@ -231,7 +233,7 @@ def _find(
             ):
                 found[index] = slot
                 break
-            place = place + 1 if place + 1 < len(of.table) else 0
+            place = _next(place, len(of.table))
         first = end
 
 
@@ -241,10 +243,10 @@ def _remove(table: Numbers, hashes: npt.NDArray[np.uint32], slot: int) -> None:
     places = len(table)
     gap = _home(hashes[slot], places)
     while table[gap] != slot:
-        gap = gap + 1 if gap + 1 < places else 0
+        gap = _next(gap, places)
     place = gap
     while True:
-        place = place + 1 if place + 1 < places else 0
+        place = _next(place, places)
         follower = table[place]
         if follower < 0:
             break
@@ -291,15 +293,6 @@ def _change(
             of.counts[2] += _entry_bytes(_size(of.text, begin))
         first = end
     return -1
-
-
-@compiled_short
-def _gather(text: Bytes, begins: Integers, ends: Integers, out: Bytes) -> None:
-    """Copy keys after each other."""
-    at = 0
-    for index in range(len(begins)):
-        copy_bytes(out, at, text, begins[index] + SIZE_BYTES, ends[index] - at)
-        at = ends[index]
 
 
 @compiled

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.core.compiled import compiled
+from stream.core.layout import Bytes
 
-Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
 
 FIELDS: Final = (

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.core.compiled import compiled
+from stream.core.layout import Bytes
 
 _SEED: Final = 0x9747B28C
 _M: Final = 0x5BD1E995
@@ -40,7 +41,7 @@ def partition_of(key: bytes, partitions_count: int) -> int:
 
 
 @compiled
-def murmur2_at(data: npt.NDArray[np.uint8], start: int, size: int) -> np.uint32:
+def murmur2_at(data: Bytes, start: int, size: int) -> np.uint32:
     """Hash data[start : start + size], 0.02 us for 10 bytes."""
     m = np.uint32(0x5BD1E995)
     h = np.uint32(0x9747B28C) ^ np.uint32(size)
@@ -67,7 +68,7 @@ def murmur2_at(data: npt.NDArray[np.uint8], start: int, size: int) -> np.uint32:
 
 @compiled
 def murmur2_column(
-    data: npt.NDArray[np.uint8], sizes: npt.NDArray[np.int64], hashes: npt.NDArray[np.uint32]
+    data: Bytes, sizes: npt.NDArray[np.int64], hashes: npt.NDArray[np.uint32]
 ) -> None:
     """Hash keys that lie end to end in `data`."""
     start = 0

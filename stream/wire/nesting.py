@@ -7,9 +7,9 @@ of empty texts: a batch of 60 such events, 60 KB on the broker, outlasted `batch
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from stream.core.compiled import compiled
+from stream.core.layout import Bytes
 
 _QUOTE: Final = ord('"')
 _BACKSLASH: Final = ord("\\")
@@ -19,7 +19,7 @@ _LEVELS: Final = np.array(
 
 
 @compiled
-def nesting(data: npt.NDArray[np.uint8]) -> int:
+def nesting(data: Bytes) -> int:
     """Count the levels, brackets in texts aside. Of what is no JSON: some number. 1 ns a byte."""
     levels = deepest = 0
     in_text = escaped = False

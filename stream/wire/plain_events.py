@@ -15,6 +15,7 @@ from stream.core.layout import (
     ACTIONS,
     PURCHASE_STEPS_MAX,
     TOKENS_MAX,
+    Bytes,
     Flag,
     Record,
     Records,
@@ -56,7 +57,6 @@ from stream.wire.plain_values import (
 )
 from stream.wire.times import UNREAD
 
-Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
 
 # What is read here lies within the event, its list of items and one of them.

@@ -12,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.core.compiled import compiled
-from stream.core.layout import TOKENS_MAX, Record
+from stream.core.layout import TOKENS_MAX, Bytes, Record
 from stream.wire.json_scan import ABSENT, DECIMAL, INT, NULL, TEXT, field_of, scan_number
 from stream.wire.limits import PRICE_CENTS_MAX, QUERY_BYTES_MAX
 from stream.wire.times import UNREAD, iso_ms
 from stream.wire.xxh3 import BYTES_MAX, xxh3_64
 
-Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
 
 WORD_BYTES_MAX: Final = 64

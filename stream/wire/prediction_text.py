@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from stream.core.compiled import compiled, compiled_short
 from stream.core.intrinsics import copy_bytes
-from stream.core.layout import Records
-from stream.wire.texts import Bytes, Spans
+from stream.core.layout import Bytes, Records
+from stream.wire.texts import Spans
 
 SCORE_MAX: Final = 1e12  # beyond it six decimals would not be exact
 _TEN: Final = np.uint64(10)

@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from stream.core.layout import TOPICS, Records
+from stream.core.layout import TOPICS, Bytes, Records
 from stream.core.plan import Scores
 from stream.wire.prediction_text import SCORE_MAX, is_plain, size_of, write_rows
-from stream.wire.texts import Bytes, Spans, Texts
+from stream.wire.texts import Spans, Texts
 from stream.wire.types import ITEM_REASONS
 
 

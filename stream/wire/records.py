@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.core.compiled import compiled
+from stream.core.layout import Bytes
 from stream.wire.texts import Texts
 
-Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
 
 HEADER_BYTES: Final = 61  # of a batch; the records lie behind

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from stream.core.compiled import compiled
+from stream.core.cut import cut
 from stream.core.engine import Engine
 from stream.core.intrinsics import copy_bytes
 from stream.core.layout import LAYOUT_VERSION, STEP, USER, Records
@@ -35,7 +35,6 @@ HEADER_KEY = b"\x00header"
 FORGOTTEN_PREFIX = b"\x00forgotten"
 _FIXED_BYTES = 1 + USER.itemsize
 _STEP_BYTES = STEP.itemsize
-_HIGH_BIT = 0x80  # of bytes that are not ASCII
 _NOT_A_ROW = -1
 
 
@@ -246,46 +245,22 @@ def _unpack(
     return len(slots), 0
 
 
-@compiled
-def _gather(data: Records, begins: Records, ends: Records, out: Records, own: Records) -> int:
-    """Copy keys after each other to out and mark those that begin with 0x00, which are our own.
-
-    Returns all of their bytes, or-ed: below 0x80 they are ASCII.
-    """
-    at = 0
-    for index in range(len(begins)):
-        size = ends[index] - begins[index]
-        if size > 0:
-            copy_bytes(out, at, data, begins[index], size)
-            own[index] = out[at] == 0
-            at += size
-    bits = np.uint8(0)
-    for byte in out[:at]:
-        bits |= byte
-    return int(bits)
-
-
 class _Keys(NamedTuple):
     """The keys of some records."""
 
     names: list[bytes]  # a null one is empty
-    own: npt.NDArray[np.bool_]  # (n,) not a user's
+    own: list[int]  # rows whose key begins with 0x00: not a user's
     checked: bool  # each could be a user's; else `check_key` is to say
 
     @classmethod
     def of(cls, keys: Texts) -> "_Keys":
         """Copy them out, 0.1 us each."""
         sizes = np.maximum(keys.sizes, 0)
-        ends = np.cumsum(sizes)
-        out, own = np.empty(int(sizes.sum()), np.uint8), np.zeros(len(keys), np.bool_)
-        bits = _gather(keys.data, keys.begins, keys.ends, out, own)
-        text = out.tobytes()
-        pairs = zip((ends - sizes).tolist(), ends.tolist(), strict=True)
-        return cls(
-            [text[begin:end] for begin, end in pairs],
-            own,
-            bits < _HIGH_BIT and bool(((sizes > 0) & (sizes <= KEY_BYTES_MAX)).all()),
-        )
+        text, names = cut(keys.data, keys.begins, sizes)
+        there = np.flatnonzero(sizes)
+        own = there[keys.data[keys.begins[there]] == 0]
+        fit = len(there) == len(keys) and int(sizes.max(initial=0)) <= KEY_BYTES_MAX
+        return cls(names, own.tolist(), fit and text.isascii())
 
 
 def restore(
@@ -300,17 +275,18 @@ def restore(
     if len(keys) != len(values):
         raise ValueError(f"{len(keys)} keys for {len(values)} values")
     names, own, checked = _Keys.of(Texts.of(keys))
-    header = None
-    for row in np.flatnonzero(own).tolist():
-        header = _restore_own(engine, names[row], values[row]) or header
     last = dict(zip(names, range(len(names)), strict=True))  # the last row of each key
-    for row in np.flatnonzero(own).tolist():
+    header = None
+    for row in own:
+        header = _restore_own(engine, names[row], values[row]) or header
         last.pop(names[row], None)
     rows = np.fromiter(last.values(), np.int64, len(last))
     gone = values.sizes[rows] < 0
-    for row in rows[gone].tolist():
-        engine.restore_gone(names[row])
-        del last[names[row]]
+    left = [names[row] for row in rows[gone].tolist()]
+    if left:
+        engine.restore_gone(left)
+        for key in left:
+            del last[key]
     users = list(last)
     if not checked:
         for key in users:

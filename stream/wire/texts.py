@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-Bytes = npt.NDArray[np.uint8]
+from stream.core.layout import Bytes
+
 Spans = npt.NDArray[np.int64]
 
 

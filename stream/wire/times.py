@@ -9,10 +9,8 @@ import math
 import re
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
 from stream.core.compiled import compiled
+from stream.core.layout import Bytes
 
 UNREAD: Final = -(2**62)  # a text that only `time_ms` can read, if it is a time
 ISO_PATTERN: Final = (
@@ -50,7 +48,7 @@ def time_ms(value: float | str) -> int | None:
 
 
 @compiled
-def _digits(data: npt.NDArray[np.uint8], at: int, count: int) -> int:
+def _digits(data: Bytes, at: int, count: int) -> int:
     """Read `count` digits; -1: one of them is none."""
     number = 0
     for i in range(at, at + count):
@@ -62,7 +60,7 @@ def _digits(data: npt.NDArray[np.uint8], at: int, count: int) -> int:
 
 
 @compiled
-def _zone_minutes(data: npt.NDArray[np.uint8], at: int, end: int) -> int:
+def _zone_minutes(data: Bytes, at: int, end: int) -> int:
     """Read Z, +hh:mm, +hhmm or nothing; 9999: neither."""
     size = end - at
     if size == 0 or (size == 1 and data[at] == 90):
@@ -80,7 +78,7 @@ def _zone_minutes(data: npt.NDArray[np.uint8], at: int, end: int) -> int:
 
 
 @compiled
-def iso_ms(data: npt.NDArray[np.uint8], at: int, end: int) -> int:
+def iso_ms(data: Bytes, at: int, end: int) -> int:
     """Read an ISO text with seconds, 0.03 us; UNREAD for any other form, which `time_ms` reads."""
     if end - at < 19 or data[at + 4] != 45 or data[at + 7] != 45 or data[at + 13] != 58:
         return UNREAD

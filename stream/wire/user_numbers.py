@@ -4,10 +4,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.core.compiled import compiled
-from stream.core.layout import Records
+from stream.core.layout import Bytes, Records
 from stream.wire.murmur2 import murmur2_at
 
-Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
 
 

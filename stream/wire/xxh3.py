@@ -8,13 +8,12 @@ xxhash_spec.md); tests/wire/test_xxh3.py compares every length with the library.
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from stream.core.compiled import compiled
+from stream.core.layout import Bytes
 
 BYTES_MAX: Final = 128
 
-Bytes = npt.NDArray[np.uint8]
 
 _SECRET: Final = np.frombuffer(
     bytes.fromhex(

@@ -14,10 +14,9 @@ import numpy.typing as npt
 from confluent_kafka import Producer
 
 from stream.connection import IDEMPOTENT
-from stream.core.layout import TOPICS
+from stream.core.layout import TOPICS, Bytes
 from tests.bench.card import Card
 
-Bytes = npt.NDArray[np.uint8]
 Message = dict[str, Any]  # what confluent's produce_batch takes
 Block = dict[tuple[int, int], list[Message]]  # by (topic code, partition), in offset order
 

@@ -213,6 +213,23 @@ def test_a_compacted_changelog_in_any_order_of_keys_restores_the_same(
     assert other.compacted() == run.compacted()
 
 
+def test_tombstones_at_once_do_what_they_do_one_by_one() -> None:
+    s = Script()
+    for at, user in enumerate("abcde"):
+        s.click(user, T + at)
+    run = EngineRun(replace(CONFIGS[0], users_max=8)).feed(s.events)
+    run.commit()
+    tombstones = [(user, None) for user in (b"b", b"nobody", b"d", b"a")]
+    at_once, one_by_one = run.reborn().engine, run.reborn().engine
+    take_records(at_once, tombstones)
+    for tombstone in tombstones:
+        take_records(one_by_one, [tombstone])
+    assert at_once._slots.keys() == one_by_one._slots.keys() == {b"c", b"e"}
+    assert at_once.state.clock["users_count"] == (at_once.state.users["epoch"] != 0).sum() == 2
+    for ours, theirs in zip(at_once.state, one_by_one.state, strict=True):
+        assert ours.tobytes() == theirs.tobytes()
+
+
 @pytest.mark.parametrize("committed", [False, True])
 def test_an_evicted_user_is_a_tombstone(committed: bool) -> None:
     config = replace(CONFIGS[0], users_max=2)

@@ -82,6 +82,15 @@ def test_who_comes_and_goes_leaves_nothing() -> None:
     check(slots)
 
 
+def test_who_leaves_takes_no_room() -> None:
+    slots = Slots(1000)
+    change(slots, [(True, number, b"user-%d" % number) for number in range(1000)])
+    room = slots.bytes_count
+    change(slots, [(False, number, b"") for number in range(1000)])
+    assert slots.bytes_count == room
+    check(slots)
+
+
 @pytest.mark.parametrize("size", [0, 1, 2, 255, 256, KEY_BYTES_MAX])
 def test_keys_of_any_size(size: int) -> None:
     slots = Slots(2)

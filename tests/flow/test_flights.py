@@ -55,6 +55,16 @@ async def played(partitions: int, scorer: IntScorer) -> Rig:
 
 async def finish(rig: Rig, partitions: int, count: int) -> None:
     """Have the worker take a log of so many records, and stop it."""
+    ends = await begin(rig, partitions, count)
+    await until(
+        lambda: bool(rig.failures) or rig.transaction.offsets == ends, "all to be committed"
+    )
+    rig.worker.stop(5)
+    assert rig.failures == []
+
+
+async def begin(rig: Rig, partitions: int, count: int) -> dict[tuple[str, int], int]:
+    """Have the worker take a log of so many records; returns where it ends."""
     rig.worker.start()
     await rig.worker.on_assigned({n: dict.fromkeys(TOPICS, 0) for n in range(partitions)})
     ends = {}
@@ -63,11 +73,7 @@ async def finish(rig: Rig, partitions: int, count: int) -> None:
             chunk.partition = number
             ends[(chunk.topic, number)] = len(chunk.records_list)
             rig.worker.on_chunk(chunk)
-    await until(
-        lambda: bool(rig.failures) or rig.transaction.offsets == ends, "all to be committed"
-    )
-    rig.worker.stop(5)
-    assert rig.failures == []
+    return ends
 
 
 def told(rig: Rig) -> list[tuple[int, bytes | None]]:

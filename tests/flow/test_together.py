@@ -9,8 +9,7 @@ from stream.core.plan import Plan, Scores
 from stream.flow.crash_note import CrashNote
 from stream.flow.stops import EngineError
 from tests.flow.fakes import FakeNotes, Rig, make_rig, serving
-from tests.flow.logs import chunks_of, shop_log
-from tests.flow.test_flights import finish, split, told
+from tests.flow.test_flights import begin, finish, told
 from tests.flow.test_worker import until
 from tests.oracle.int_scorer import IntScorer
 
@@ -99,19 +98,10 @@ async def test_of_a_call_that_fails_every_batch_is_noted_and_tried_row_by_row() 
 
 
 async def until_it_fails(rig: Rig) -> Exception:
-    await rig_started(rig)
-    for number, log in enumerate(split(shop_log(31, 400), PARTITIONS)):
-        for chunk in chunks_of(log, 1000):
-            chunk.partition = number
-            rig.worker.on_chunk(chunk)
+    await begin(rig, PARTITIONS, 400)
     await until(lambda: bool(rig.failures), "a failure")
     rig.worker.stop(5)
     return rig.failures[0]
-
-
-async def rig_started(rig: Rig) -> None:
-    rig.worker.start()
-    await rig.worker.on_assigned({n: dict.fromkeys(TOPICS, 0) for n in range(PARTITIONS)})
 
 
 @pytest.mark.parametrize("suspect", range(PARTITIONS))
