@@ -93,6 +93,10 @@ class Tap:
         """Fetch again."""
         self.app.release(topic, partition)
 
+    def rests(self, topic: str, partition: int, position: int, until_ms: int) -> bool:
+        """Tell whether it is no use to wait."""
+        return self.app.rests(topic, partition, position, until_ms)
+
     def fail(self, error: WorkerStopError) -> None:
         """Stop the worker."""
         self.app.fail(error)

@@ -4,6 +4,7 @@ A topic that has no row is waited for: briefly if it is caught up, long if it is
 Waiting is counted from the moment at which the oldest head came.
 """
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
@@ -60,12 +61,14 @@ class Order:
         merge_hold_ms: int,
         future_ms_max: int,
         at_once_rows_max: int = 0,
+        rests: Callable[[str, int, int, int], bool] = lambda *_: False,
     ) -> None:
         self._decoder = decoder
         self._pool = pool
         self._future_ms_max = future_ms_max
         self._at_once_rows_max = at_once_rows_max
         self._wait_ms = merge_wait_ms
+        self._rests = rests  # stream.flow.ports.Fetching
         self._hold_ms = merge_hold_ms
         # By topic: times that it was known to be behind and not waited for any longer.
         self.holds_over = [0] * len(TOPICS)
@@ -101,20 +104,33 @@ class Order:
         others = [other.front_received_ms for other in buffers if other.rows_front]
         if not buffer.caught_up or buffer.more_waiting or not others:
             return False
-        return not 0 <= now_ms - max(others) < self._wait_ms
+        return not self._is_awaited(buffer, max(others), now_ms)
+
+    def _is_awaited(self, buffer: TopicBuffer, since_ms: int, now_ms: int) -> bool:
+        """Whether rows that came at `since_ms` wait for a topic that is caught up.
+
+        Not once they have waited, and not when nothing can come of it as long as they would.
+        """
+        if not 0 <= now_ms - since_ms < self._wait_ms:  # below 0: the clock has been set back
+            return False
+        position, until_ms = buffer.offset_next, since_ms + self._wait_ms
+        return not self._rests(buffer.name, buffer.partition, position, until_ms)
 
     def _may_go_on(self, buffers: list[TopicBuffer], now_ms: int) -> bool:
         present = [buffer for buffer in buffers if buffer.rows_front]
         if not present:
             return False
-        # Below 0 once the wall clock has been set back: then nothing is waited for, not for hours.
-        waited_ms = now_ms - min(buffer.front_received_ms for buffer in present)
+        since_ms = min(buffer.front_received_ms for buffer in present)
         for buffer in buffers:
             if buffer.rows_front:
                 continue
-            if 0 <= waited_ms < (self._wait_ms if buffer.caught_up else self._hold_ms):
+            if buffer.caught_up:
+                if self._is_awaited(buffer, since_ms, now_ms):
+                    return False
+            # Not with the clock set back: then nothing is waited for, not for hours.
+            elif 0 <= now_ms - since_ms < self._hold_ms:
                 return False
-            if not buffer.caught_up:
+            else:
                 self.holds_over[buffer.topic] += 1
         return True
 

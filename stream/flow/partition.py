@@ -5,7 +5,7 @@ not in the engine's state. It moves when rows are settled, never when they are f
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Final
@@ -168,6 +168,7 @@ def open_partition(
     decoder: Decoder,
     decoding: Executor,
     limits: FlowLimits,
+    rests: Callable[[str, int, int, int], bool],
 ) -> Partition:
     """Make the partition of a restored engine; `starts`: next offset by the topic's name."""
     buffers = [
@@ -176,7 +177,7 @@ def open_partition(
     ]
     order = Order(
         decoder, decoding, limits.merge_wait_ms, limits.merge_hold_ms, limits.future_ms_max,
-        limits.at_once_rows_max,
+        limits.at_once_rows_max, rests,
     )  # fmt: skip
     return Partition(
         engine, buffers, order, outcomes, limits.dead_letters_per_minute_max, limits.catch_up_ms

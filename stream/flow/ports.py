@@ -139,6 +139,12 @@ class Fetching(Protocol):
     def release(self, topic: str, partition: int) -> None:
         """Fetch again."""
 
+    def rests(self, topic: str, partition: int, position: int, until_ms: int) -> bool:
+        """Whether nothing from `position` on is fetched yet, nor will be before `until_ms` (wall).
+
+        False where that is not known.
+        """
+
 
 class CrashNotes(Protocol):
     """Notes of failed batches, by partition number; they outlive the process. The worker's thread.

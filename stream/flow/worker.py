@@ -74,6 +74,7 @@ class Worker:
         self._gauges = Gauges(observer)
         self._runtime = runtime
         self._monotonic, self._now_ms = runtime.monotonic, runtime.now_ms
+        self._rests = fetching.rests
         self._pressure = Pressure(fetching, limits.topic_bytes_max, observer, runtime.monotonic)
         self._turns = Turns(limits, self._pressure, self._gauges, observer, runtime)
         self._fail = fail
@@ -370,7 +371,7 @@ class Worker:
             outcomes = {} if header is None else header.outcomes
             partition = open_partition(
                 engine, outcomes, self._inputs, starts[number],
-                self._decoder, self._runtime.decoding, self._limits,
+                self._decoder, self._runtime.decoding, self._limits, self._rests,
             )  # fmt: skip
             partitions.append(partition)
             self._models.open(engine)

@@ -231,6 +231,14 @@ class ChunkThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         for waiter in fetcher._fetch_waiters:  # a response may have been waiting for this
             fetcher._notify(waiter)
 
+    def rests(self, tp: TP, position: int, until_ms: int) -> bool:
+        """Whether an input's records before `position` are all that come before `until_ms`.
+
+        Any thread: `_drain` sets what is expected before the pace rests.
+        """
+        resting = self._pace.rests_until_ms(self._ensure_consumer()._fetcher, tp) >= until_ms
+        return resting and self._expected.get(tp) == position
+
     async def start_inputs(self, starts: Mapping[TP, int]) -> None:
         """Put all inputs where they go on and release them."""
         await self.call_thread(self._start_inputs, dict(starts))

@@ -85,6 +85,11 @@ class ChunkApp(faust.App):  # type: ignore[misc]
         """Fetch it again; any thread."""
         self.consumer.release([TP(topic, partition)])
 
+    def rests(self, topic: str, partition: int, position: int, until_ms: int) -> bool:
+        """Whether nothing from `position` on comes before `until_ms`; any thread."""
+        rests: bool = self.consumer._thread.rests(TP(topic, partition), position, until_ms)
+        return rests
+
     def is_held(self, topic: str, partition: int) -> bool:
         """Whether a partition is held; any thread."""
         held: bool = self.consumer._thread.is_held(TP(topic, partition))

@@ -29,22 +29,35 @@ class Pace:
     def __init__(self, wait_ms: int) -> None:
         self._wait_s = wait_ms / 1000
         self._resting: dict[TP, Any] = {}
+        self._until_ms: dict[int, int] = {}  # by broker: wall clock before which it is not asked
         self._went_on_at = 0.0  # monotonic: when the next fetch could be sent
 
     def rests(self, tp: TP, result: Any) -> bool:
         """Whether a response is drained, and only kept."""
         return self._resting.get(tp) is result
 
+    def rests_until_ms(self, fetcher: Any, tp: TP) -> int:
+        """Give the wall clock before which a partition's broker is not asked; 0: any time now.
+
+        Any thread.
+        """
+        return self._until_ms.get(_leader(fetcher, tp), 0)
+
     def drained(
         self, fetcher: Any, results: Mapping[TP, Any], chunks: Collection[FetchedChunk]
     ) -> None:
         """Let aiokafka fetch on behind these results, whose chunks were all that came with them."""
         now = time.monotonic()
+        brokers = {_leader(fetcher, tp) for tp in results}
         busy = now - self._went_on_at < self._wait_s
         little = sum(chunk.bytes_count for chunk in chunks) < LITTLE_BYTES
         if not (results and busy and little and all(chunk.caught_up for chunk in chunks)):
+            for broker in brokers:
+                self._until_ms.pop(broker, None)
             self._forget(fetcher, results)
             return
+        until_ms = int((time.time() + self._wait_s) * 1000)
+        self._until_ms.update(dict.fromkeys(brokers, until_ms))
         for tp, result in results.items():
             self._resting[tp] = result
             # aiokafka counts from when it came; it is forgotten before that loses patience.
@@ -64,3 +77,9 @@ class Pace:
         if results:
             self._went_on_at = time.monotonic()
             fetcher._notify(fetcher._wait_consume_future)
+
+
+def _leader(fetcher: Any, tp: TP) -> int:
+    """Give the number of the broker that is asked for a partition; -1: none is known."""
+    leader = fetcher._client.cluster.leader_for_partition(tp)
+    return -1 if leader is None else int(leader)

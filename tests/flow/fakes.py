@@ -126,6 +126,8 @@ class FakeFetching:
 
     held: set[tuple[str, int]] = field(default_factory=set)
     holds: int = 0
+    resting: set[tuple[str, int, int]] = field(default_factory=set)  # with the position
+    until_ms: int = 1 << 62
 
     def hold(self, topic: str, partition: int) -> None:
         self.held.add((topic, partition))
@@ -133,6 +135,9 @@ class FakeFetching:
 
     def release(self, topic: str, partition: int) -> None:
         self.held.discard((topic, partition))
+
+    def rests(self, topic: str, partition: int, position: int, until_ms: int) -> bool:
+        return (topic, partition, position) in self.resting and until_ms <= self.until_ms
 
 
 @dataclass(slots=True)

@@ -251,3 +251,31 @@ async def test_rows_wait_for_a_topic_that_is_behind(behind: bool, waits: bool) -
     waited_s = time.monotonic() - began
     rig.worker.stop(5)
     assert (waited_s >= 0.69) == waits
+
+
+@pytest.mark.parametrize(
+    ("resting", "until_ms", "waits"),
+    [
+        ({("searches", 0, 0), ("purchases", 0, 0)}, 1 << 62, False),
+        ({("searches", 0, 0), ("purchases", 0, 0)}, 1, True),  # it is asked again before that
+        ({("searches", 0, 1), ("purchases", 0, 0)}, 1 << 62, True),  # a chunk is on its way
+        ({("purchases", 0, 0)}, 1 << 62, True),  # led by another broker
+    ],
+    ids=["both rest", "not for long", "more was fetched", "one rests"],
+)
+async def test_rows_do_not_wait_for_a_topic_that_rests(
+    resting: set[tuple[str, int, int]], until_ms: int, waits: bool
+) -> None:
+    log = shop_log(10, 60)
+    rig = make_rig(IntScorer(), merge_wait_ms=700, commit_interval_s=0.01)
+    rig.fetching.resting, rig.fetching.until_ms = resting, until_ms
+    rig.worker.start()
+    await rig.worker.on_assigned(START)
+    began, now_ms = time.monotonic(), int(time.time() * 1000)
+    for name in ("searches", "purchases"):
+        rig.worker.on_chunk(FakeChunk(name, 0, 0, [], 0, received_ms=now_ms))
+    rig.worker.on_chunk(FakeChunk("clicks", 0, 0, log[0], len(log[0]), received_ms=now_ms))
+    await until(lambda: rig.transaction.offsets.get(("clicks", 0)) == len(log[0]), "the clicks")
+    waited_s = time.monotonic() - began
+    rig.worker.stop(5)
+    assert (waited_s >= 0.69) == waits

@@ -12,6 +12,8 @@ import aiokafka
 import confluent_kafka
 import faust
 import pytest
+from aiokafka.client import AIOKafkaClient
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.consumer import fetcher as aiokafka_fetcher
 from aiokafka.consumer.fetcher import READ_UNCOMMITTED, Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
@@ -117,6 +119,7 @@ def test_overrides_have_their_parents_parameters(ours: Any, theirs: Any) -> None
         (SubscriptionState, "fetch_context reassignment_in_progress is_assigned"),
         (Assignment, "state_value active"),
         (TopicPartitionState, "pause resume"),
+        (ClusterMetadata, "leader_for_partition"),
         (aiokafka.AIOKafkaConsumer,
          "seek_to_committed beginning_offsets partitions_for_topic assignment"),
         (DefaultRecordBatch, ("validate_crc is_control_batch is_transactional producer_id"
@@ -140,8 +143,8 @@ def test_names_are_there(owner: Any, names: str) -> None:
 def test_attributes_set_in_constructors_are_there() -> None:
     """Names that only exist on instances, looked for in the source that makes them."""
     for owner, names in (
-        (Fetcher, ("_records _subscriptions _wait_consume_future _fetch_waiters _isolation_level"
-           " _closed")),
+        (Fetcher, ("_client _records _subscriptions _wait_consume_future _fetch_waiters"
+           " _isolation_level _closed")),
         (FetchResult, "_partition_records _assignment _backoff _created"),
         (PartitionRecords, ("_records _check_crcs _isolation_level _aborted_producers"
            " next_fetch_offset")),
@@ -150,6 +153,7 @@ def test_attributes_set_in_constructors_are_there() -> None:
         (aiokafka.AIOKafkaConsumer, ("_isolation_level _fetch_max_wait_ms _fetch_max_bytes"
            " _fetch_min_bytes _coordinator _fetcher _client _subscription _request_timeout_ms"
            " _closed")),
+        (AIOKafkaClient, "cluster"),
         (faust_consumer.Consumer, "_read_offset _committed_offset _unacked_messages"),
         (Recovery, ("active_tps standby_tps active_offsets standby_offsets tp_to_table"
            " _active_events_received_at _standby_events_received_at")),

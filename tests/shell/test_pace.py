@@ -23,7 +23,11 @@ class Responses:
             tp: FetchResult(tp, assignment=None, partition_records=None, backoff=0.1) for tp in tps
         }
         self._wait_consume_future = object()
+        self._client: Any = SimpleNamespace(cluster=self)
         self.told = 0
+
+    def leader_for_partition(self, tp: TP) -> int:
+        return 2 if tp.topic == "orders" else 1
 
     def _notify(self, future: Any) -> None:
         assert future is self._wait_consume_future
@@ -101,3 +105,13 @@ async def test_the_first_after_a_pause_is_not_kept_but_the_second_is() -> None:
     fetcher = Responses(SEARCHES)
     pace.drained(fetcher, dict(fetcher._records), [chunk(SEARCHES)])
     assert list(fetcher._records) == [SEARCHES]
+
+
+async def test_all_topics_of_a_broker_rest_and_those_of_others_do_not() -> None:
+    pace, fetcher = busy(30), Responses(CLICKS)
+    before_ms = int(time.time() * 1000)
+    pace.drained(fetcher, dict(fetcher._records), [chunk(CLICKS)])
+    assert pace.rests_until_ms(fetcher, SEARCHES) >= before_ms + 30
+    assert pace.rests_until_ms(fetcher, TP("orders", 0)) == 0
+    pace.drained(fetcher, dict(fetcher._records), [chunk(CLICKS, LITTLE_BYTES)])
+    assert pace.rests_until_ms(fetcher, SEARCHES) == 0, "it is asked again at once"

@@ -1,10 +1,12 @@
 """The transport, table and transaction together, on a real broker, with a toy flow."""
 
 import asyncio
+import time
 from collections import Counter
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
 from stream.flow.stops import PartitionsDifferError
 from tests.kafka_tools import produce, read_all
@@ -215,6 +217,34 @@ async def test_held_partition_waits_and_others_go_on(kafka: str, names: Any, gro
     finally:
         await worker.stop()
     check_exactly_once(kafka, names, 40)
+
+
+async def test_a_topic_rests_while_its_broker_is_not_asked(
+    kafka: str, names: Any, group: str
+) -> None:
+    worker = ToyWorker(kafka, names, 0, group)
+    await worker.start()
+    producer = Producer({"bootstrap.servers": kafka, "linger.ms": 0})
+    asked: list[bool] = []
+
+    def rests(position: int) -> bool:
+        return worker.app.rests(names["searches"], 0, position, int(time.time() * 1000) + 1)
+
+    try:
+        await wait_for(lambda: len(worker.partitions) == PARTITIONS, "an assignment")
+        await wait_for(lambda: not rests(0), "a pause, in which the broker holds a fetch")
+        deadline = time.monotonic() + 10
+        while not any(asked) and time.monotonic() < deadline:
+            producer.produce(names["clicks"], b"x", b"user-0", 0)
+            producer.poll(0)
+            await asyncio.sleep(0.001)
+            asked.append(rests(0))
+            assert not rests(1), "that much was not fetched"
+        assert any(asked)
+        assert not worker.app.rests(names["searches"], 0, 0, int(time.time() * 1000) + 1000)
+    finally:
+        producer.flush(10)
+        await worker.stop()
 
 
 async def test_different_partition_counts_are_refused(
