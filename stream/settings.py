@@ -77,7 +77,7 @@ class Settings:
     chunk_bytes_max: int = _f(2 << 20, "bytes fetched per partition and request")
     event_bytes_max: int = _f(1 << 20, "a larger value is a dead letter")
     fetch_wait_ms: int = _f(10, "pause before the next fetch when less than 64 KiB had come")
-    merge_wait_ms: int = _f(5, "how long rows wait for a topic that is caught up")
+    merge_wait_ms: int = _f(5, "how long rows wait for a caught-up topic that is asked meanwhile")
     merge_hold_s: float = _f(10.0, "how long rows wait for a topic that is behind")
     catch_up_age_s: float = _f(0.0, "older rows predict each user's last in a batch; 0: never")
     # Commit
