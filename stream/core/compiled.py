@@ -1,6 +1,9 @@
 """How a hot loop is compiled: one decorator, so that every kernel has the same rules.
 
 A compiled function is a plain loop over arrays, without `self`, that releases the interpreter lock.
+It makes no array: what it needs, also as scratch, its caller gives it. So numba need not count who
+holds which array (`_nrt`), which took a tenth of the worker's time (docs/adr/0020), and refuses to
+compile a kernel that makes one.
 Its plain twin is `function.py_func`; its oracle stands in tests/oracle. See docs/adr/0002.
 
 What is compiled is kept on disk, in a folder that stream/kernel_cache.py chooses.
@@ -30,10 +33,10 @@ def compiled_short(function: F) -> F:
 def _compile(function: F, *, nogil: bool) -> F:
     kernel: F
     try:
-        kernel = numba.njit(cache=True, nogil=nogil, error_model="numpy")(function)
+        kernel = numba.njit(cache=True, nogil=nogil, error_model="numpy", _nrt=False)(function)
     except RuntimeError as error:
         # A read-only installation and a user without a home: slower to start, else the same.
         if "cannot cache" not in str(error):
             raise
-        kernel = numba.njit(nogil=nogil, error_model="numpy")(function)
+        kernel = numba.njit(nogil=nogil, error_model="numpy", _nrt=False)(function)
     return kernel

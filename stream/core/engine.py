@@ -18,7 +18,7 @@ from stream.core.churn import ChurnRules
 from stream.core.config import EngineConfig
 from stream.core.due import DueIndex
 from stream.core.forgotten import Forgotten
-from stream.core.layout import AlertState, Level, Records, copied
+from stream.core.layout import HAZARD_BINS, AlertState, Level, Records, copied
 from stream.core.plan import Plan, Scores
 from stream.core.rebuild import plan_rebuilds, pool_rows
 from stream.core.results import ALERT, Applied, Batch, Settled, Touched, in_order, joined_alerts
@@ -136,15 +136,9 @@ class Engine:
         churn = np.empty(count, np.float32)
         alerts = np.zeros(2 * count, ALERT)
         alerts_count = settle_rows(
-            self._churn_rules,
-            self.state,
-            scored,
-            scores.next_event,
-            scores.purchase,
-            scores.hazard,
-            churn,
-            alerts,
-        )
+            self._churn_rules, self.state, scored, scores.next_event, scores.purchase,
+            scores.hazard, churn, alerts, np.empty(HAZARD_BINS),
+        )  # fmt: skip
         alerts = alerts[:alerts_count]
         keys = applied.alert_keys + [self._key(slot) for slot in alerts["key"].tolist()]
         self._due.note(self.state, np.ascontiguousarray(scored["slot"]))
@@ -385,7 +379,8 @@ class Engine:
             names = self._slots.names(due)
             found = np.zeros(len(due), ALERT)
             dropped = np.zeros(len(due), np.uint8)
-            count = sweep_users(self._churn_rules, state, due, end_ms, found, dropped)
+            logs = np.empty(HAZARD_BINS)
+            count = sweep_users(self._churn_rules, state, due, end_ms, found, dropped, logs)
             alerts.append(found[:count])
             keys += [names[index] for index in found["key"][:count].tolist()]
             left = np.flatnonzero(dropped)

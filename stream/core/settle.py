@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from stream.core.churn import ChurnRules, close_alert, judge, meet_activity, schedule, stay_logs
 from stream.core.compiled import compiled
-from stream.core.layout import HAZARD_BINS, Records, Resolve
+from stream.core.layout import Records, Resolve
 from stream.core.state import State, free_slot
 
 _EXPIRED: Final = int(Resolve.EXPIRED)
@@ -23,10 +23,10 @@ def settle_rows(
     hazard: npt.NDArray[np.float32],  # (B, 8)
     churn: npt.NDArray[np.float32],  # (B,) written
     alerts: Records,  # (2 B,) ALERT, written; `key` is the slot
+    logs: npt.NDArray[np.float64],  # (8,) scratch
 ) -> int:
     """Keep each row's scores with its user and move its alert; returns how many alerts."""
     count = 0
-    logs = np.empty(HAZARD_BINS, np.float64)
     for index in range(len(scored)):
         row = scored[index]
         user = state.users[row.slot]
@@ -42,9 +42,11 @@ def settle_rows(
             row.slot,
         ):
             count += 1
-        user.next_event[:] = next_event[index]
+        for kind in range(next_event.shape[1]):
+            user.next_event[kind] = next_event[index, kind]
         user.purchase = purchase[index]
-        user.hazard[:] = hazard[index]
+        for bin_ in range(hazard.shape[1]):
+            user.hazard[bin_] = hazard[index, bin_]
         stay_logs(user.hazard, logs)
         if judge(
             rules,
@@ -77,11 +79,11 @@ def sweep_users(
     end_ms: int,
     alerts: Records,  # (D,) ALERT, written; `key` is the index into slots
     dropped: npt.NDArray[np.uint8],  # (D,) written: 1 where the user's time to live is over
+    logs: npt.NDArray[np.float64],  # (8,) scratch
 ) -> int:
     """Judge users at the end of a bucket of shop time; returns how many alerts."""
     clock = state.clock[0]
     count = 0
-    logs = np.empty(HAZARD_BINS, np.float64)
     for index in range(len(slots)):
         slot = slots[index]
         user = state.users[slot]

@@ -23,9 +23,9 @@ from stream.core.layout import (
 from stream.wire.event import Accepted, Refused, read_event
 from stream.wire.hashing import Memories
 from stream.wire.limits import Limits
-from stream.wire.plain_events import Rules, read_plain, steps_bound
+from stream.wire.plain_events import Rules, new_scratch, read_plain, steps_bound
 from stream.wire.records import RecordColumns
-from stream.wire.user_numbers import number_users
+from stream.wire.user_numbers import new_table, number_users
 
 _STEPS_MAX = (1, 1, PURCHASE_STEPS_MAX)  # of one event, by topic
 
@@ -82,7 +82,8 @@ class Decoder:
             slow, messages = self._read_slow(topic, partition, events, done, records)
             steps = _join_steps(topic, events, steps, slow)
         first_rows = np.empty(len(events), np.int64)
-        count = number_users(records.data, records.places, events, first_rows)
+        table = new_table(len(events))
+        count = number_users(records.data, records.places, events, first_rows, table)
         users = records.keys_of(first_rows[:count])
         return Decoded(
             topic, partition, offset_first, offset_next, events, steps, users, records, messages
@@ -101,7 +102,8 @@ class Decoder:
         if _STEPS_MAX[topic] > 1:
             bound = steps_bound(records.data, records.places, _STEPS_MAX[topic])
         steps = np.empty(bound, STEP)
-        written = read_plain(rules, records.data, records.places, events, steps, done)
+        data, places = records.data, records.places
+        written = read_plain(rules, data, places, events, steps, done, new_scratch())
         return done.view(np.bool_), steps[:written]
 
     def _read_slow(

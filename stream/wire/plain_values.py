@@ -73,7 +73,12 @@ def read_query(data: Bytes, found: Integers, words: Bytes, step: Record) -> bool
         word[size:] = 0
         new = True
         for index in range(count):
-            if (words[index] == word).all():
+            same = True
+            for letter in range(WORD_BYTES_MAX):
+                if words[index, letter] != word[letter]:
+                    same = False
+                    break
+            if same:
                 new = False
         if new:
             token = xxh3_64(word, 0, size) & _LOW_16

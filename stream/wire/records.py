@@ -162,7 +162,8 @@ def read_batch(
         for at in (_FIRST_TIMESTAMP_AT, _MAX_TIMESTAMP_AT)
     )
     bounds = (base_offset, next_offset, first, stop)
-    rows, left = _read(data, count, first_ms, bounds, offsets, timestamps_ms, places)
+    scratch = np.empty(6, np.int64)
+    rows, left = _read(data, count, first_ms, bounds, offsets, timestamps_ms, places, scratch)
     if attributes & _APPEND_TIME_BIT:
         timestamps_ms[:] = max_ms
     columns = RecordColumns(data, offsets[:rows], timestamps_ms[:rows], places[:rows])
@@ -179,12 +180,13 @@ def _read(
     offsets: Integers,
     timestamps_ms: Integers,
     places: Integers,
+    scratch: Integers,  # (6,)
 ) -> tuple[int, int]:
     """Return how many records were kept, and the offset from which they could not be read."""
     base_offset, next_offset, first, stop = bounds
     at = 61
-    cell = np.zeros(2, np.int64)  # a varint's value, and the place behind it; -1: it is none
-    place = np.zeros(4, np.int64)
+    cell = scratch[:2]  # a varint's value, and the place behind it
+    place = scratch[2:]
     before = base_offset - 1
     rows = 0
     for _ in range(count):
@@ -216,7 +218,8 @@ def _read(
         if offset >= first:
             offsets[rows] = offset
             timestamps_ms[rows] = time_ms
-            places[rows] = place
+            for column in range(4):
+                places[rows, column] = place[column]
             rows += 1
         before = offset
         at = end

@@ -10,18 +10,21 @@ from stream.wire.murmur2 import murmur2_at
 Integers = npt.NDArray[np.int64]
 
 
+def new_table(rows: int) -> Integers:
+    """Make the table of users that so many rows need: a power of two, at most half full."""
+    return np.full(max(16, 1 << (2 * rows - 1).bit_length()), -1, np.int64)
+
+
 @compiled
 def number_users(
     data: Bytes,
     places: Integers,
     events: Records,  # (n,) EVENT: user out; -1 where there is a reason
     first_rows: Integers,  # (n,) out: the row in which each user comes first
+    table: Integers,  # scratch, of `new_table`
 ) -> int:
     """Give the distinct keys numbers in order of appearance; return how many. 0.03 us a row."""
-    size = 16
-    while size < 2 * len(places):
-        size *= 2
-    table = np.full(size, -1, np.int64)
+    size = len(table)
     count = 0
     for row in range(len(places)):
         if events[row].reason != 0:

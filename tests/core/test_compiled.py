@@ -4,6 +4,10 @@ import os
 import subprocess
 import sys
 
+import numpy as np
+import pytest
+from numba.core.errors import NumbaError
+
 from stream.core.compiled import compiled
 
 SOURCE = """
@@ -25,3 +29,32 @@ def test_what_is_compiled_is_kept_where_the_environment_says(tmp_path):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     subprocess.run([sys.executable, str(module)], env=environment, timeout=60, check=True)
     assert list((tmp_path / "cache").rglob("kernel.double-*.nbc"))
+
+
+@compiled
+def _fill(numbers):
+    for index in range(len(numbers)):
+        numbers[index] = index
+
+
+@compiled
+def _fill_both(pair):
+    _fill(pair[0])
+    _fill(pair[1])
+
+
+def test_nobody_counts_who_holds_an_array():
+    """numba's own switch for it, whose name begins with an underscore."""
+    first, second = np.zeros(3), np.zeros(2)
+    _fill_both((first, second))
+    assert [*first, *second] == [0, 1, 2, 0, 1]
+    assert "NRT_" not in _fill_both.inspect_asm(_fill_both.signatures[0])
+
+
+def test_a_kernel_that_makes_an_array_is_refused():
+    def doubled(numbers, out):
+        for index, value in enumerate(numbers * 2):
+            out[index] = value
+
+    with pytest.raises(NumbaError, match="NRT required but not enabled"):
+        compiled(doubled)(np.zeros(3), np.zeros(3))

@@ -174,7 +174,8 @@ class Events:
         steps = np.zeros(PURCHASE_STEPS_MAX, STEP).view(np.recarray)
         data = columns.data.astype(np.int64)  # numpy's uint8 would wrap where numba's does not
         with np.errstate(all="ignore"):
-            kernels.read_plain(rules, data, columns.places, events, steps, np.zeros(1, np.uint8))
+            done, scratch = np.zeros(1, np.uint8), kernels.new_scratch()
+            kernels.read_plain(rules, data, columns.places, events, steps, done, scratch)
 
 
 def key_of(value: bytes) -> bytes | None:
