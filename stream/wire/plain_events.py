@@ -35,13 +35,7 @@ from stream.wire.json_scan import (
     scan_members,
     skip_space,
 )
-from stream.wire.limits import (
-    KEY_BYTES_MAX,
-    NESTING_MAX,
-    QUANTITY_MAX,
-    TIME_MS_MAX,
-    TIME_MS_MIN,
-)
+from stream.wire.limits import KEY_BYTES_MAX, NESTING_MAX, QUANTITY_MAX, TIME_MS_MAX, TIME_MS_MIN
 from stream.wire.murmur2 import murmur2_at
 from stream.wire.plain_values import (
     NO_HASH,

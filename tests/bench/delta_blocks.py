@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from stream.core.compiled import compiled
 from stream.core.engine import Engine
+from stream.core.intrinsics import copy_bytes
 from stream.core.layout import STEP, USER, Records
 from stream.core.results import Touched
 from stream.wire.state import _unpack, encode_users
@@ -39,11 +40,11 @@ def _pack_new(users: Records, ring: Records, slots: Slots, counts: Records, out:
     at = 0
     for index in range(len(slots)):
         slot = slots[index]
-        out[at : at + fixed] = users[slot]
+        copy_bytes(out, at, users[slot], 0, fixed)
         first = np.int64(users[slot, fixed - 2]) + np.int64(users[slot, fixed - 1]) - counts[index]
         at += fixed
         for position in range(counts[index]):
-            out[at : at + step_bytes] = ring[slot, (first + position) % window]
+            copy_bytes(out, at, ring[slot, (first + position) % window], 0, step_bytes)
             at += step_bytes
 
 
@@ -60,12 +61,12 @@ def _apply_new(
         if slot < 0:
             at += fixed + counts[index] * step_bytes
             continue
-        users[slot, : fixed - 2] = rows[at : at + fixed - 2]
+        copy_bytes(users[slot], 0, rows, at, fixed - 2)
         at += fixed
         head = np.int64(users[slot, fixed - 2])
         held = np.int64(users[slot, fixed - 1])
         for _ in range(counts[index]):
-            ring[slot, (head + held) % window] = rows[at : at + step_bytes]
+            copy_bytes(ring[slot, (head + held) % window], 0, rows, at, step_bytes)
             at += step_bytes
             if held < window:
                 held += 1

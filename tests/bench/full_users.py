@@ -50,9 +50,11 @@ def _push(
         user.type_time_ms[step.event_type] = step.time_ms
         user.source_last = step.source
         user.counters[19 * step.event_type + step.time_ms // 600_000 % 6] += 1
-        user.next_event[:] = scores[index, :3]
+        for kind in range(3):
+            user.next_event[kind] = scores[index, kind]
         user.purchase = scores[index, 3]
-        user.hazard[:] = scores[index, 4:12]
+        for bin_ in range(8):
+            user.hazard[bin_] = scores[index, 4 + bin_]
         user.churn = scores[index, 12]
         user.next_check_ms = step.time_ms + HOUR_MS + np.int64(scores[index, 12] * 7 * DAY_MS)
         dirty[slot] = 1
