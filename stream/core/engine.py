@@ -18,7 +18,7 @@ from stream.core.churn import ChurnRules
 from stream.core.config import EngineConfig
 from stream.core.due import DueIndex
 from stream.core.forgotten import Forgotten
-from stream.core.layout import HAZARD_BINS, AlertState, Level, Records, copied
+from stream.core.layout import EVENT_TYPES, HAZARD_BINS, AlertState, Level, Records, copied
 from stream.core.plan import Plan, Scores
 from stream.core.rebuild import plan_rebuilds, pool_rows
 from stream.core.results import ALERT, Applied, Batch, Settled, Touched, in_order, joined_alerts
@@ -133,6 +133,9 @@ class Engine:
         scored, count = applied.scored, len(applied.scored)
         if not count == len(scores.purchase) == len(scores.hazard) == len(scores.next_event):
             raise ValueError(f"scores of {len(scores.purchase)} rows for {count}")
+        widths = scores.next_event.shape[1], scores.hazard.shape[1]
+        if widths != (len(EVENT_TYPES), HAZARD_BINS):
+            raise ValueError(f"scores of widths {widths}")
         churn = np.empty(count, np.float32)
         alerts = np.zeros(2 * count, ALERT)
         alerts_count = settle_rows(

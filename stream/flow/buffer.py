@@ -68,6 +68,12 @@ class TopicBuffer:
         with self._lock:
             return self._ahead is not None or bool(self._chunks)
 
+    def decoded_next(self) -> int | None:
+        """Return the position behind the front; None while chunks wait there."""
+        with self._lock:
+            waiting = self._ahead is not None or self._chunks
+            return None if waiting else self._decoded_next
+
     @property
     def oldest_ms(self) -> int:
         """Record timestamp of the row at the head, about; 0: none is here. Any thread."""

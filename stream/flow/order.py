@@ -113,8 +113,11 @@ class Order:
         """
         if not 0 <= now_ms - since_ms < self._wait_ms:  # below 0: the clock has been set back
             return False
-        position, until_ms = buffer.offset_next, since_ms + self._wait_ms
-        return not self._rests(buffer.name, buffer.partition, position, until_ms)
+        position = buffer.decoded_next()  # a chunk may have come since the front was filled
+        until_ms = since_ms + self._wait_ms
+        return position is None or not self._rests(
+            buffer.name, buffer.partition, position, until_ms
+        )
 
     def _may_go_on(self, buffers: list[TopicBuffer], now_ms: int) -> bool:
         present = [buffer for buffer in buffers if buffer.rows_front]

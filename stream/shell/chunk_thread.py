@@ -236,8 +236,13 @@ class ChunkThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
         Any thread: `_drain` sets what is expected before the pace rests.
         """
-        resting = self._pace.rests_until_ms(self._ensure_consumer()._fetcher, tp) >= until_ms
-        return resting and self._expected.get(tp) == position
+        fetcher = self._ensure_consumer()._fetcher
+        if self._pace.rests_until_ms(fetcher, tp) < until_ms:
+            return False
+        result = fetcher._records.get(tp)
+        if result is not None and not self._pace.rests(tp, result):
+            return False  # it came, and is not drained yet
+        return self._expected.get(tp) == position
 
     async def start_inputs(self, starts: Mapping[TP, int]) -> None:
         """Put all inputs where they go on and release them."""

@@ -20,6 +20,7 @@ from stream.shell.chunk import FetchedChunk
 
 LITTLE_BYTES: Final = 64 << 10
 PATIENCE_S: Final = 0.1
+UNKNOWN: Final = -1  # aiokafka's leader of a partition that has none
 HANG_MS: Final = 50  # how long the broker holds a fetch of which it has nothing
 
 
@@ -41,14 +42,17 @@ class Pace:
 
         Any thread.
         """
-        return self._until_ms.get(_leader(fetcher, tp), 0)
+        try:
+            return self._until_ms.get(_leader(fetcher, tp), 0)
+        except KeyError:  # the topic vanished between two looks of aiokafka's
+            return 0
 
     def drained(
         self, fetcher: Any, results: Mapping[TP, Any], chunks: Collection[FetchedChunk]
     ) -> None:
         """Let aiokafka fetch on behind these results, whose chunks were all that came with them."""
         now = time.monotonic()
-        brokers = {_leader(fetcher, tp) for tp in results}
+        brokers = {_leader(fetcher, tp) for tp in results} - {UNKNOWN}
         busy = now - self._went_on_at < self._wait_s
         little = sum(chunk.bytes_count for chunk in chunks) < LITTLE_BYTES
         if not (results and busy and little and all(chunk.caught_up for chunk in chunks)):
@@ -57,14 +61,17 @@ class Pace:
             self._forget(fetcher, results)
             return
         until_ms = int((time.time() + self._wait_s) * 1000)
-        self._until_ms.update(dict.fromkeys(brokers, until_ms))
+        asked = fetcher._in_flight  # for what lies beside a response that is held
+        self._until_ms.update(dict.fromkeys(brokers - asked, until_ms))
         for tp, result in results.items():
             self._resting[tp] = result
             # aiokafka counts from when it came; it is forgotten before that loses patience.
             result._backoff = now - result._created + self._wait_s + PATIENCE_S
-        asyncio.get_running_loop().call_later(self._wait_s, self._end, fetcher, results)
+        asyncio.get_running_loop().call_later(self._wait_s, self._end, fetcher, results, brokers)
 
-    def _end(self, fetcher: Any, results: Mapping[TP, Any]) -> None:
+    def _end(self, fetcher: Any, results: Mapping[TP, Any], brokers: Collection[int]) -> None:
+        for broker in brokers:
+            self._until_ms.pop(broker, None)  # for good: the wall clock may be set back
         for tp, result in results.items():
             if self.rests(tp, result):
                 del self._resting[tp]
@@ -80,6 +87,6 @@ class Pace:
 
 
 def _leader(fetcher: Any, tp: TP) -> int:
-    """Give the number of the broker that is asked for a partition; -1: none is known."""
+    """Give the number of the broker that is asked for a partition."""
     leader = fetcher._client.cluster.leader_for_partition(tp)
-    return -1 if leader is None else int(leader)
+    return UNKNOWN if leader is None else int(leader)

@@ -143,7 +143,7 @@ def test_names_are_there(owner: Any, names: str) -> None:
 def test_attributes_set_in_constructors_are_there() -> None:
     """Names that only exist on instances, looked for in the source that makes them."""
     for owner, names in (
-        (Fetcher, ("_client _records _subscriptions _wait_consume_future _fetch_waiters"
+        (Fetcher, ("_client _in_flight _records _subscriptions _wait_consume_future _fetch_waiters"
            " _isolation_level _closed")),
         (FetchResult, "_partition_records _assignment _backoff _created"),
         (PartitionRecords, ("_records _check_crcs _isolation_level _aborted_producers"

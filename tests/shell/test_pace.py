@@ -24,10 +24,11 @@ class Responses:
         }
         self._wait_consume_future = object()
         self._client: Any = SimpleNamespace(cluster=self)
+        self._in_flight: set[int] = set()
         self.told = 0
 
-    def leader_for_partition(self, tp: TP) -> int:
-        return 2 if tp.topic == "orders" else 1
+    def leader_for_partition(self, tp: TP) -> int | None:
+        return {"orders": 2, "lost": -1, "unknown": None}.get(tp.topic, 1)
 
     def _notify(self, future: Any) -> None:
         assert future is self._wait_consume_future
@@ -115,3 +116,25 @@ async def test_all_topics_of_a_broker_rest_and_those_of_others_do_not() -> None:
     assert pace.rests_until_ms(fetcher, TP("orders", 0)) == 0
     pace.drained(fetcher, dict(fetcher._records), [chunk(CLICKS, LITTLE_BYTES)])
     assert pace.rests_until_ms(fetcher, SEARCHES) == 0, "it is asked again at once"
+
+
+async def test_a_rest_that_is_over_is_over_whatever_the_clock_says() -> None:
+    pace, fetcher = busy(10), Responses(CLICKS)
+    pace.drained(fetcher, dict(fetcher._records), [chunk(CLICKS)])
+    assert pace.rests_until_ms(fetcher, CLICKS) > 0
+    await asyncio.sleep(0.03)
+    assert pace.rests_until_ms(fetcher, CLICKS) == 0
+
+
+async def test_a_broker_that_is_asked_for_something_else_does_not_rest() -> None:
+    pace, fetcher = busy(10), Responses(CLICKS)
+    fetcher._in_flight.add(1)
+    pace.drained(fetcher, dict(fetcher._records), [chunk(CLICKS)])
+    assert pace.rests_until_ms(fetcher, CLICKS) == 0
+
+
+async def test_nothing_is_known_of_a_partition_without_a_leader() -> None:
+    lost, unknown = TP("lost", 0), TP("unknown", 0)
+    pace, fetcher = busy(10), Responses(lost, unknown)
+    pace.drained(fetcher, dict(fetcher._records), [chunk(lost), chunk(unknown)])
+    assert pace.rests_until_ms(fetcher, lost) == pace.rests_until_ms(fetcher, unknown) == 0
