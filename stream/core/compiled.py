@@ -31,12 +31,13 @@ def compiled_short(function: F) -> F:
 
 
 def _compile(function: F, *, nogil: bool) -> F:
+    options = {"nogil": nogil, "error_model": "numpy", "_nrt": False}
     kernel: F
     try:
-        kernel = numba.njit(cache=True, nogil=nogil, error_model="numpy", _nrt=False)(function)
+        kernel = numba.njit(cache=True, **options)(function)
     except RuntimeError as error:
         # A read-only installation and a user without a home: slower to start, else the same.
         if "cannot cache" not in str(error):
             raise
-        kernel = numba.njit(nogil=nogil, error_model="numpy", _nrt=False)(function)
+        kernel = numba.njit(**options)(function)
     return kernel

@@ -65,8 +65,7 @@ class TopicBuffer:
     @property
     def more_waiting(self) -> bool:
         """Whether chunks wait behind the front."""
-        with self._lock:
-            return self._ahead is not None or bool(self._chunks)
+        return self.decoded_next() is None
 
     def decoded_next(self) -> int | None:
         """Return the position behind the front; None while chunks wait there."""
@@ -119,10 +118,7 @@ class TopicBuffer:
 
     def idle_next(self) -> int | None:
         """Return the position when nothing is left to apply; None while there is something."""
-        with self._lock:
-            if self.rows_front or self._chunks or self._ahead is not None:
-                return None
-            return self._decoded_next
+        return None if self.rows_front else self.decoded_next()
 
     def _count_off(self, rows: int) -> None:
         with self._lock:  # else a chunk that comes meanwhile would not be counted

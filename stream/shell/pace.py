@@ -6,7 +6,8 @@ or two thousand. So a response that brought little and left nothing behind is ke
 meanwhile is one response. Not so the first one after a pause: what comes to an idle worker is
 answered at once, and what it belongs with in other topics as well (docs/adr/0019).
 
-Rules of the room: everything runs on the consumer thread's loop.
+Rules of the room: everything runs on the consumer thread's loop; `rests` and `rests_until_ms` only
+read, on any thread.
 """
 
 import asyncio
@@ -38,10 +39,7 @@ class Pace:
         return self._resting.get(tp) is result
 
     def rests_until_ms(self, fetcher: Any, tp: TP) -> int:
-        """Give the wall clock before which a partition's broker is not asked; 0: any time now.
-
-        Any thread.
-        """
+        """Give the wall clock before which a partition's broker is not asked; 0: any time now."""
         try:
             return self._until_ms.get(_leader(fetcher, tp), 0)
         except KeyError:  # the topic vanished between two looks of aiokafka's
