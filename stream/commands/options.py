@@ -31,7 +31,7 @@ class Number(click.FloatRange):
 def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command `settings: Settings`, built from flags, environment and file."""
 
-    @click.option("--broker", help="host:port of Kafka; default: the embedded broker.")
+    @click.option("--broker", help="host:port of Kafka; default: the embedded one, if it runs.")
     @click.option(
         "--settings",
         "settings_file",
@@ -65,7 +65,7 @@ def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
 def bootstrap_of(settings: Settings) -> str:
     """Name the broker: the settings' one, or the embedded one if it runs. Raises ClickException."""
     try:
-        return resolve_broker(settings, start=False)
+        return resolve_broker(settings)
     except EmbeddedKafkaError as error:
         raise click.ClickException(str(error)) from error
 

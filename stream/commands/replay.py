@@ -14,12 +14,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from stream.commands.options import Number, with_settings
+from stream.commands.options import Number, bootstrap_of, with_settings
 from stream.commands.simulate import INTERRUPTED, stamp, stop_on_signal
 from stream.core.layout import TOPICS
 from stream.local.files import Replay, Survey
 from stream.local.files_map import FIELDS, FileError
-from stream.local.kafka import EmbeddedKafkaError, resolve_broker
 from stream.local.publish import Pace, Published, Publisher, PublishError, run_paced
 from stream.settings import Settings
 
@@ -95,10 +94,10 @@ def command(
         replay = Replay(file, run_id, maps, constants, types)
         survey = replay.survey(strict=strict)
         names = [settings.topic(name) for name in TOPICS]
-        publisher = Publisher(resolve_broker(settings), names, settings.security)
+        publisher = Publisher(bootstrap_of(settings), names, settings.security)
         _say_first(replay, survey)
         done = _run(publisher, replay, survey, pace, limit)
-    except (FileError, PublishError, EmbeddedKafkaError) as error:
+    except (FileError, PublishError) as error:
         raise click.ClickException(str(error)) from error
     counts = " ".join(f"{name}={n}" for name, n in zip(TOPICS, done.by_topic, strict=True))
     click.echo(

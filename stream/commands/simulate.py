@@ -12,9 +12,8 @@ from typing import Any
 
 import click
 
-from stream.commands.options import Number, with_settings
+from stream.commands.options import Number, bootstrap_of, with_settings
 from stream.core.layout import TOPICS
-from stream.local.kafka import EmbeddedKafkaError, resolve_broker
 from stream.local.publish import Pace, Published, Publisher, PublishError, run_paced
 from stream.local.shop import Shop
 from stream.local.shop_faults import FaultRates
@@ -104,7 +103,7 @@ def command(
     try:
         start_ms = _start_ms(start, days)
         names = [settings.topic(name) for name in TOPICS]
-        publisher = Publisher(resolve_broker(settings), names, settings.security)
+        publisher = Publisher(bootstrap_of(settings), names, settings.security)
         shop = Shop(
             seed,
             users,
@@ -125,7 +124,7 @@ def command(
             line.clear()
             if writer:
                 writer.finish(done.stream_ms)
-    except (PublishError, EmbeddedKafkaError, ValueError, OSError) as error:
+    except (PublishError, ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(summary(done))
     if truth:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from stream.commands.options import with_settings
+from stream.commands.options import bootstrap_of, with_settings
 from stream.settings import Settings
 
 
@@ -45,12 +45,11 @@ def _run(settings: Settings, number: int) -> int:
     from stream.connection import AccessError, BrokerError
     from stream.flow.stops import AccessRefusedError, WorkerStopError
     from stream.local.instance import Instance, InstanceError
-    from stream.local.kafka import EmbeddedKafkaError, resolve_broker
     from stream.model.manifest import BundleError
     from stream.model.providers import ProviderError
 
     try:
-        bootstrap = resolve_broker(settings)
+        bootstrap = bootstrap_of(settings)
         partitions = _partitions(settings, bootstrap)
         held = Instance(settings.state_path / "instances", settings.group, number)
         service = _service(settings, bootstrap, held.number, partitions)
@@ -60,7 +59,7 @@ def _run(settings: Settings, number: int) -> int:
     except AccessError as error:
         click.echo(f"Error: {error}", err=True)
         return AccessRefusedError.exit_code
-    except (BrokerError, EmbeddedKafkaError, InstanceError, BundleError, ProviderError) as error:
+    except (BrokerError, InstanceError, BundleError, ProviderError) as error:
         raise click.ClickException(str(error)) from error
     import asyncio
 

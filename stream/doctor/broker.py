@@ -43,7 +43,7 @@ def broker_findings(settings: Settings) -> Iterator[Finding]:
     """Look at everything that the broker can tell."""
     began = time.monotonic()
     try:
-        bootstrap = resolve_broker(settings, start=False)
+        bootstrap = resolve_broker(settings)
         admin = TopicAdmin(bootstrap, settings)
         answered_ms = (time.monotonic() - began) * 1000
         with Reader(bootstrap, settings.security) as reader:

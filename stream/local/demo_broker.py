@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
-from stream.local.kafka import embedded, resolve_broker
+from stream.local.kafka import embedded
 from stream.local.tally import Record
 from stream.settings import Settings
 
@@ -72,7 +72,7 @@ def broker_for(settings: Settings) -> Iterator[str]:
         fcntl.flock(lock, fcntl.LOCK_SH)
         try:
             was_running = kafka.status().is_running
-            bootstrap = resolve_broker(settings)
+            bootstrap = kafka.up()
             if not was_running:
                 lock.truncate(0)
                 lock.write(str(kafka.status().pid))

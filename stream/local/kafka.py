@@ -320,15 +320,16 @@ def embedded(settings: "Settings", *, port: int = 0) -> EmbeddedKafka:
     return EmbeddedKafka(settings.state_path / "kafka", port=port)
 
 
-def resolve_broker(settings: "Settings", *, start: bool = True) -> str:
-    """Give the address to use: the settings' broker, else the embedded one, started if need be.
+def resolve_broker(settings: "Settings") -> str:
+    """Give the address to use: the settings' broker, else the embedded one, which must run.
 
-    Raises EmbeddedKafkaError; with `start` false also when no embedded broker is running.
+    Nothing is started: who forgot --broker would write to another broker without being told.
+    Raises EmbeddedKafkaError.
     """
     if settings.broker:
         return settings.broker
     kafka = embedded(settings)
-    if not start and not kafka.status().is_running:
+    if not kafka.status().is_running:
         raise EmbeddedKafkaError(
             "no broker: none is running here (`forecart kafka up` starts one) and none is named"
             " (--broker HOST:PORT)"

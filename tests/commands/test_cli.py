@@ -76,11 +76,19 @@ def test_wrong_settings_are_one_line(forecart, pair):
     assert pair.partition("=")[0] in result.stderr.lower()
 
 
-def test_no_broker_at_all_is_one_line(forecart):
-    result = forecart("topics", "apply")
+@pytest.mark.parametrize(
+    "words", [("topics", "apply"), ("worker",), ("simulate",), ("replay", "events.csv")]
+)
+def test_no_broker_at_all_is_one_line_and_none_is_started(forecart, tmp_path, words):
+    file = tmp_path / "events.csv"
+    file.write_text("user_id,item_id,category_id,behavior,ts\n7,8,9,pv,1767571200\n")
+    home = tmp_path / "home"
+    words = [str(file) if word == file.name else word for word in words]
+    result = forecart(*words, "--set", f"state_dir={home}")
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1
     assert "forecart kafka up" in result.stderr
+    assert not home.exists()
 
 
 def test_group_without_a_command_shows_help(forecart):

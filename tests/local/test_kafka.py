@@ -189,9 +189,10 @@ def test_the_settings_broker_wins_and_nothing_is_started(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_broker_and_none_to_be_started(tmp_path):
+def test_no_broker_is_named_and_none_runs(tmp_path):
     with pytest.raises(EmbeddedKafkaError, match="forecart kafka up"):
-        resolve_broker(Settings(state_dir=str(tmp_path)), start=False)
+        resolve_broker(Settings(state_dir=str(tmp_path)))
+    assert list(tmp_path.iterdir()) == [], "and none is started"
 
 
 def test_a_pid_given_to_another_program_is_not_ours(tmp_path):
