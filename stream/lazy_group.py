@@ -16,6 +16,7 @@ import click
 from stream.settings import SettingsError
 
 STATUS_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+OURS = frozenset({"", "stream", "export"})  # a module of these that is missing is our mistake
 
 
 class LazyGroup(click.Group):
@@ -83,6 +84,16 @@ class LazyGroup(click.Group):
         except OSError as error:  # no right to write, no room, a file where a folder should be
             where = f"{error.filename}: " if error.filename else ""
             click.echo(f"Error: {where}{(error.strerror or str(error)).lower()}", err=True)
+            status = 1
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0]
+            if package in OURS:
+                raise
+            click.echo(
+                f"Error: the package {package} is not installed: `make setup` installs all that"
+                " training needs; without a clone `pip install 'forecart[export]'`",
+                err=True,
+            )
             status = 1
         if standalone_mode:
             sys.exit(status)

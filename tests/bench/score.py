@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from export.bundles.bench_bundle import bench_bundle
 from stream.core.features import HEAD_COUNT
 from stream.core.layout import STEP
 from stream.core.plan import Plan
@@ -23,6 +22,7 @@ from stream.model.providers import open_graphs
 from stream.model.scorer import ITEM_ROWS_MAX, OnnxScorer
 from stream.model.selection import leave_out, select_top
 from stream.model.step_features import encode_steps
+from tests.bench.random_bundle import write_random
 
 POOL_ROWS = 100_000
 WINDOW_STEPS = 32
@@ -129,7 +129,7 @@ def main() -> None:
         return
     for items in (2_000, 20_000, 43_000):
         with tempfile.TemporaryDirectory() as name:
-            bench_bundle(Path(name), items)
+            write_random(Path(name), items)
             bundle = load_bundle(name)
         print(f"-- {items} items, {bundle.manifest.model}, random weights")
         stages(bundle)

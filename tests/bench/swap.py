@@ -31,6 +31,7 @@ from tests.bench import machine
 from tests.bench.case import Case
 from tests.bench.contenders import forecart
 from tests.bench.one import delete_topics, make_inputs
+from tests.bench.random_bundle import write_random
 from tests.bench.run import OUTPUT, own_broker
 
 PAUSE_MS_MAX: Final = 250
@@ -211,13 +212,11 @@ def _commits(
 
 def second_bundle(items: int) -> Path:
     """Make a bundle of random weights, once."""
-    from export.bundles.bench_bundle import bench_bundle  # noqa: PLC0415 needs onnx
-
     folder = OUTPUT / f"second-{items}"
     if not folder.exists():
         work = folder.with_suffix(".new")
         shutil.rmtree(work, ignore_errors=True)
-        bench_bundle(work, items, seed=2)
+        write_random(work, items, seed=2)
         work.rename(folder)
     return folder
 

@@ -1,5 +1,6 @@
 """Points of an axis are taken beside the card's point of the same round."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,15 @@ def test_the_card_is_a_point_of_each_axis(name: str):
     assert axis.card_value in axis.values
     made = axis.setup(axis.card_value)
     assert (made.card, made.items, made.rows_max) == (Card(), Setup().items, Setup().rows_max)
+
+
+def test_without_onnx_a_bench_ends_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.delitem(sys.modules, "export.bundles.bench_bundle", raising=False)
+    monkeypatch.delitem(sys.modules, "export.bundles.write_bundle", raising=False)
+    monkeypatch.delitem(sys.modules, "export.bundles.to_onnx", raising=False)
+    with pytest.raises(SystemExit, match=r"the package onnx is not installed: `make setup`"):
+        random_bundle.write_random(tmp_path, 10)
 
 
 def test_an_axis_is_measured_point_by_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

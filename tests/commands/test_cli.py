@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 
 import click
@@ -154,6 +155,23 @@ def test_place_that_cannot_be_written_is_one_line(forecart, monkeypatch, tmp_pat
     result = forecart("writes")
     assert result.exit_code == 1
     assert result.stderr == f"Error: {tmp_path}/file/out: not a directory\n"
+
+
+@pytest.mark.parametrize("absent", ["no_such_package.part", "export.no_such_room"])
+def test_a_package_that_is_not_installed_is_one_line(forecart, monkeypatch, absent):
+    @click.command()
+    def wants():
+        import_module(absent)
+
+    monkeypatch.setattr(group, "get_command", lambda *_: wants)
+    if absent.startswith("export."):  # ours: no installation mends that
+        with pytest.raises(ModuleNotFoundError):
+            forecart("wants")
+        return
+    result = forecart("wants")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: the package no_such_package is not installed: `make ")
+    assert result.stderr.count("\n") == 1
 
 
 def test_unreachable_broker_is_one_line_soon():
