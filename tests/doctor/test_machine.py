@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from stream.cli import group
 from stream.doctor import device, examine
+from stream.doctor.broker import record_findings
 from stream.doctor.machine import settings_findings
 from stream.model.bundle import SHIPPED
 from stream.settings import Settings
@@ -80,6 +81,19 @@ def test_what_may_be_overlooked_is_a_warning():
     said = [each.said for each in settings_findings(settings, {}) if each.verdict == "warn"]
     assert any("no erasure_key" in line for line in said)
     assert any("web_bind=0.0.0.0" in line for line in said)
+
+
+@pytest.mark.parametrize(("strays", "verdict"), [(9, "warn"), (10, "warn"), (11, "fail")])
+def test_few_strays_are_a_warning_and_each_fault_has_its_cure(strays, verdict):
+    places = [f"clicks-0-{offset} is somewhere" for offset in range(strays)]
+    (elsewhere,) = record_findings(Settings(), 1_000, [], places)
+    (keyless,) = record_findings(Settings(), 1_000, places, [])
+    assert elsewhere.verdict == keyless.verdict == verdict
+    assert elsewhere.said.startswith(f"{strays} of 1000 records")
+    assert ("forecart simulate" in elsewhere.cure) == (verdict == "warn")
+    assert "dlq replay --reason wrong_partition" in elsewhere.cure
+    assert "key = user_id" in keyless.cure
+    assert "dlq replay" not in keyless.cure
 
 
 @pytest.mark.parametrize(("provider", "verdict"), [("prefer", "warn"), ("require", "fail")])
