@@ -26,7 +26,7 @@ CUDA_VERSION_MIN: Final = 13_000  # what onnxruntime-gpu 1.31 is built for; cuDr
 LIBRARIES: Final = (
     "libcudart.so.13", "libcublas.so.13", "libcublasLt.so.13", "libcurand.so.10", "libcudnn.so.9",
 )  # fmt: skip
-GPU_EXTRA: Final = "`pip install 'forecart[gpu]'`"
+NEWER_DRIVER: Final = "install NVIDIA's driver R580 or newer"
 
 
 def device_findings(settings: Settings, bundle: Bundle | None) -> Iterator[Finding]:
@@ -41,16 +41,21 @@ def device_findings(settings: Settings, bundle: Bundle | None) -> Iterator[Findi
         yield Finding("provider", worse, said, "onnxruntime-gpu is made for Linux on x86-64; "
                       "elsewhere `--set provider=cpu`")  # fmt: skip
         return
-    driver, libraries = _driver(worse), _libraries(worse)
-    yield driver
-    yield libraries
-    if (driver.verdict, libraries.verdict) == ("ok", "ok") and bundle is not None:
+    so = f"provider={settings.provider}: " + (
+        "scoring on the CPU" if worse == "warn" else "a worker does not start"
+    )
+    if not loads(DRIVER):  # the one cause of all that is missing, as a rule: one line
+        said = f"no NVIDIA driver: {DRIVER} is not found; {so}"
+        cure = (
+            f"where there is no GPU `--set provider=cpu`; else {NEWER_DRIVER} (in a container: run"
+            " it with `--gpus all`)"
+        )
+        yield Finding("provider", worse, said, cure)
+        return
+    found = (_driver(worse, so), _libraries(worse, so))
+    yield from found
+    if bundle is not None and all(each.verdict == "ok" for each in found):
         yield _golden(settings, bundle, worse)
-    else:
-        said = f"provider={settings.provider}: scoring on the CPU" if worse == "warn" else (
-            "provider=require: a worker does not start"
-        )  # fmt: skip
-        yield Finding("provider", worse, said, "mend the lines above, or `--set provider=cpu`")
 
 
 def _installed_twice() -> Iterator[Finding]:
@@ -64,17 +69,13 @@ def _installed_twice() -> Iterator[Finding]:
         yield Finding("provider", "fail", f"{' and '.join(found)} are both installed", cure)
 
 
-def _driver(worse: Verdict) -> Finding:
-    if not loads(DRIVER):
-        said = f"no NVIDIA driver: {DRIVER} is not found"
-        cure = "install NVIDIA's driver R580 or newer (in a container: run it with `--gpus all`)"
-        return Finding("driver", worse, said, cure)
+def _driver(worse: Verdict, so: str) -> Finding:
     found = ctypes.c_int(0)
     ctypes.CDLL(DRIVER).cuDriverGetVersion(ctypes.byref(found))
     said = f"the NVIDIA driver is made for CUDA {_cuda(found.value)}"
     if found.value < CUDA_VERSION_MIN:
-        said += f", {_cuda(CUDA_VERSION_MIN)} is needed"
-        return Finding("driver", worse, said, "install NVIDIA's driver R580 or newer")
+        said += f", {_cuda(CUDA_VERSION_MIN)} is needed; {so}"
+        return Finding("driver", worse, said, NEWER_DRIVER)
     return Finding("driver", "ok", said)
 
 
@@ -82,14 +83,15 @@ def _cuda(number: int) -> str:
     return f"{number // 1000}.{number % 1000 // 10}"
 
 
-def _libraries(worse: Verdict) -> Finding:
+def _libraries(worse: Verdict, so: str) -> Finding:
     """Load each; those of Python packages first, as a worker does."""
     with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
         ort.preload_dlls()
     missing = [name for name in LIBRARIES if not loads(name)]
     if missing:
-        said = f"cannot be loaded: {', '.join(missing)}"
-        return Finding("cuda", worse, said, f"{GPU_EXTRA} into {sys.prefix}")
+        said = f"cannot be loaded: {', '.join(missing)}; {so}"
+        cure = f"`make setup`; without a clone `pip install 'forecart[gpu]'` into {sys.prefix}"
+        return Finding("cuda", worse, said, cure)
     return Finding("cuda", "ok", f"{', '.join(LIBRARIES)} can be loaded")
 
 

@@ -100,24 +100,33 @@ def test_few_strays_are_a_warning_and_each_fault_has_its_cure(strays, verdict):
 def test_what_cuda_lacks_is_named(doctor, monkeypatch, provider, verdict):
     monkeypatch.setattr(device, "DRIVER", "libc.so.6")  # there, as on a machine with a driver
     monkeypatch.setattr(device, "LIBRARIES", ("libm.so.6", "libcudnn.so.999"))
-    monkeypatch.setattr(device, "_driver", lambda _: device.Finding("driver", "ok", "there"))
+    monkeypatch.setattr(device, "_driver", lambda *_: device.Finding("driver", "ok", "there"))
     status, found = doctor("--set", f"provider={provider}")
     if "cuda" not in found:
         pytest.skip("onnxruntime without CUDA here: another package is for this machine")
     assert status == 1  # no broker
-    assert found["cuda"][0]["verdict"] == found["provider"][0]["verdict"] == verdict
-    assert found["cuda"][0]["said"] == "cannot be loaded: libcudnn.so.999"
-    assert "`pip install 'forecart[gpu]'`" in found["cuda"][0]["cure"]
+    (cuda,) = found["cuda"]
+    assert cuda["verdict"] == verdict
+    assert cuda["said"].startswith(f"cannot be loaded: libcudnn.so.999; provider={provider}: ")
+    assert cuda["cure"].startswith("`make setup`; without a clone `pip install 'forecart[gpu]'`")
+    assert "provider" not in found, "one fact, one line"
 
 
-def test_a_driver_that_is_missing_is_named(doctor, monkeypatch):
+@pytest.mark.parametrize(
+    ("provider", "verdict", "so"),
+    [("prefer", "warn", "scoring on the CPU"), ("require", "fail", "a worker does not start")],
+)
+def test_a_driver_that_is_missing_is_one_line(doctor, monkeypatch, provider, verdict, so):
     monkeypatch.setattr(device, "DRIVER", "libcuda.so.999")
-    _, found = doctor("--set", "provider=require")
-    if "driver" not in found:
+    monkeypatch.setattr(device, "LIBRARIES", ("libcudnn.so.999",))
+    _, found = doctor("--set", f"provider={provider}")
+    (line,) = found["provider"]
+    if "without CUDA" in line["said"]:
         pytest.skip("onnxruntime without CUDA here: another package is for this machine")
-    assert found["driver"][0]["verdict"] == "fail"
-    assert "libcuda.so.999 is not found" in found["driver"][0]["said"]
-    assert found["provider"][0]["said"] == "provider=require: a worker does not start"
+    assert line["verdict"] == verdict
+    assert line["said"].endswith(f"libcuda.so.999 is not found; provider={provider}: {so}")
+    assert line["cure"].startswith("where there is no GPU `--set provider=cpu`; else install")
+    assert not {"driver", "cuda"} & set(found)
 
 
 def test_the_libraries_are_those_that_onnxruntime_links_to():
