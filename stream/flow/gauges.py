@@ -1,11 +1,15 @@
-"""What the metrics hear of state and decoding: differences since it was last told."""
+"""What the metrics hear of settled rows, and of state and decoding, as differences."""
 
 import time
 from collections.abc import Sequence
 from typing import Final, get_args
 
+import numpy as np
+
 from stream.core.engine import Engine
+from stream.core.results import Settled
 from stream.flow.buffer import TopicBuffer
+from stream.flow.flights import Flight
 from stream.flow.observe import Eviction, Observer
 
 STATE_EVERY_S: Final = 5.0  # counting alerts looks at every user
@@ -36,6 +40,20 @@ class Gauges:
             self._dropped[number, reason] = count
             if count > before:
                 self._observer.evicted(reason, count - before)
+
+    def tell_settled(
+        self, sent: Sequence[tuple[Flight, Settled]], item_json: Sequence[bytes], now_ms: int
+    ) -> None:
+        """Tell of batches whose outputs were sent, one at least: few rows cost as much as many."""
+        settled = [its for _, its in sent]
+        self._observer.batch(np.concatenate([its.rows for its in settled]), now_ms)
+        self._observer.scores(
+            np.concatenate([its.scores.purchase for its in settled]),
+            np.concatenate([its.churn for its in settled]),
+        )
+        for flight, its in sent:
+            self._observer.alerts(its.alerts)
+            self._observer.published(flight, its, item_json, now_ms)
 
     def tell_decoding(self, buffers: Sequence[TopicBuffer]) -> None:
         """Tell the seconds that decoding took since the last call."""

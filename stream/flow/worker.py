@@ -13,7 +13,7 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
@@ -232,8 +232,7 @@ class Worker:
         self._models.warm(self._engines_owned())
         if closing is not None:
             self._account.close(closing)
-        while self._flights.first_at_once:  # after the commit that is without it
-            self._publish(*self._land())
+        self._publish_all(self._land_at_once())  # after the commit that is without it
         self.busy_since, self._at_work = None, ()
         return bool(works) or changing or bool(landed)
 
@@ -263,8 +262,7 @@ class Worker:
         for work in works:
             self._at_work = [work]
             self._quarantine.examine(*work, self._models, self._alive)
-        began = self._monotonic()
-        applied = []
+        began, applied = self._monotonic(), []
         for partition, taken in works:
             self._at_work = [Work(partition, taken)]
             applied.append((partition.number, partition.apply(taken, self._now_ms())))
@@ -282,6 +280,11 @@ class Worker:
             landed.append(self._land())
         return landed
 
+    def _land_at_once(self) -> Iterator[tuple[Flight, Settled]]:
+        """Settle those that were scored when they were launched, one by one."""
+        while self._flights.first_at_once:
+            yield self._land()
+
     def _land(self) -> tuple[Flight, Settled]:
         """Wait for the scores of the first batch in flight and settle it."""
         flight = self._flights.land()
@@ -293,31 +296,30 @@ class Worker:
         self._at_work = [Work(flight.partition, flight.taken)]
         settled = flight.partition.engine.settle(flight.applied, scores[flight.place])
         flight.partition.note_settled(flight.taken, settled, self._now_ms())
-        rows = settled.rows
-        receipt_ms = np.full(len(rows), flight.taken.origin.received_ms, np.int64)
-        self._latencies.append((receipt_ms, rows["event_time_ms"].copy()))
+        receipt_ms = np.full(len(settled.rows), flight.taken.origin.received_ms, np.int64)
+        self._latencies.append((receipt_ms, settled.rows["event_time_ms"].copy()))
         return flight, settled
 
-    def _publish_all(self, landed: list[tuple[Flight, Settled]]) -> None:
+    def _publish_all(self, landed: Iterable[tuple[Flight, Settled]]) -> None:
+        """Send each as it comes, then tell of all: nobody waits for the metrics."""
+        sent = []
         for flight, settled in landed:
             self._publish(flight, settled)
+            sent.append((flight, settled))
+        if sent:
+            self._gauges.tell_settled(sent, self._models.serving.item_json, self._now_ms())
 
     def _publish(self, flight: Flight, settled: Settled) -> None:
         """Encode and send what settled rows say."""
         self._at_work = [Work(flight.partition, flight.taken)]
         self.busy_since = began = self._monotonic()
-        now_ms = self._now_ms()
-        serving = self._models.serving
-        outputs = serving.effects.of_rows(flight.partition, flight.taken, settled, now_ms)
+        effects, now_ms = self._models.serving.effects, self._now_ms()
+        outputs = effects.of_rows(flight.partition, flight.taken, settled, now_ms)
         encoded = self._monotonic()
         for output in outputs:
             self._account.publish(output)
         self._observer.stage("encode", encoded - began)
         self._observer.stage("produce", self._monotonic() - encoded)
-        self._observer.batch(settled.rows, now_ms)
-        self._observer.scores(settled.scores.purchase, settled.churn)
-        self._observer.alerts(settled.alerts)
-        self._observer.published(flight, settled, serving.item_json, now_ms)
 
     # -- commits
 

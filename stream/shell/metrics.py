@@ -43,8 +43,8 @@ FAILED_COMMITS: Final[dict[int, CommitOutcome]] = {
     CommitAbortedError.exit_code: "aborted",
     CommitLateError.exit_code: "deadline",
 }
-# Outcomes of events that were applied: their times count.
-_TAKEN_IN: Final = (Outcome.PREDICTED, Outcome.COALESCED, Outcome.CONTROL)
+# By outcome: whether events were applied, so that their times count.
+_TAKEN_IN: Final = np.isin(list(Outcome), (Outcome.PREDICTED, Outcome.COALESCED, Outcome.CONTROL))
 REASON_NAMES: Final = tuple(reason.name.lower() for reason in Reason)
 
 
@@ -92,27 +92,26 @@ class Metrics:
 
     def batch(self, rows: Records, now_ms: int) -> None:
         """Count settled rows by topic, outcome and reason, and note their event time."""
-        topics, outcomes = len(TOPICS), len(Outcome)
-        code = rows["topic"].astype(np.int64)
-        counts = np.bincount(code * outcomes + rows["outcome"], minlength=topics * outcomes)
-        for cell in np.flatnonzero(counts):
-            child = (TOPICS[cell // outcomes], OUTCOMES[cell % outcomes])
-            self.series.add("events_processed_total", child, float(counts[cell]))
-        predicted = int((rows["outcome"] == Outcome.PREDICTED).sum())
+        kinds = (len(TOPICS), len(Outcome))
+        places = rows["topic"].astype(np.int64) * kinds[1] + rows["outcome"]
+        counts = np.bincount(places, minlength=kinds[0] * kinds[1]).reshape(kinds)
+        for topic, outcome in np.argwhere(counts).tolist():
+            child = (TOPICS[topic], OUTCOMES[outcome])
+            self.series.add("events_processed_total", child, float(counts[topic, outcome]))
+        predicted = int(counts[:, Outcome.PREDICTED].sum())
         if predicted:
             self.series.open("predictions_total", (self._model_version,), only=False)
             self.series.add("predictions_total", (self._model_version,), predicted)
-        dead = rows[rows["outcome"] == Outcome.DEAD_LETTERED]
-        if len(dead):
-            self._dead_letters(dead)
-        good = np.isin(rows["outcome"], _TAKEN_IN)
-        for topic, name in enumerate(TOPICS):
-            times_ms = rows["event_time_ms"][good & (code == topic)]
-            if len(times_ms):
-                newest_ms = int(times_ms.max())
-                with self._lock:
-                    self._event_time_ms[topic] = max(self._event_time_ms[topic], newest_ms)
-                self.series.set("event_age_seconds", (name,), (now_ms - newest_ms) / 1000)
+        if counts[:, Outcome.DEAD_LETTERED].any():
+            self._dead_letters(rows[rows["outcome"] == Outcome.DEAD_LETTERED])
+        times_ms = np.where(_TAKEN_IN[rows["outcome"]], rows["event_time_ms"], NEVER_MS)
+        for topic in np.flatnonzero(counts.any(axis=1)).tolist():
+            newest_ms = int(times_ms[rows["topic"] == topic].max())
+            if newest_ms == NEVER_MS:
+                continue
+            with self._lock:
+                self._event_time_ms[topic] = max(self._event_time_ms[topic], newest_ms)
+            self.series.set("event_age_seconds", (TOPICS[topic],), (now_ms - newest_ms) / 1000)
 
     def _dead_letters(self, rows: Records) -> None:
         reasons = len(REASON_NAMES)

@@ -55,6 +55,18 @@ async def test_what_comes_out_is_that_of_one_call_a_batch() -> None:
     assert any(len(call) == PARTITIONS for call in scorer.calls)
 
 
+async def test_the_metrics_count_each_batch_once_however_many_they_hear_of_together() -> None:
+    for at_once_rows_max in (0, 64):
+        rig = await played(IntScorer(), at_once_rows_max)
+        series = rig.metrics.series
+        predicted = [
+            series.number("predictions_total", child)
+            for child in series.children("predictions_total")
+        ]
+        _, scores = series.buckets("prediction_score", ("purchase",))
+        assert sum(predicted) == scores.sum() == len(told(rig)) > 250
+
+
 async def test_a_call_of_several_has_at_most_the_limit() -> None:
     scorer = Counting()
     await played(scorer, 20)
