@@ -199,7 +199,7 @@ class Service:
         self.app.on_fail(lambda error: self._failed(error, loop, stop))
         if self.settings.web_port >= 0:
             log.info("live page, metrics and health on %s", self.web.start())
-        log.info("warming up: a first start compiles, half a minute on two idle cores")
+        log.info("warming up: a second, or half a minute at the first start, which compiles")
         stopping = asyncio.ensure_future(stop.wait())
         warming = asyncio.ensure_future(asyncio.to_thread(self._warm_up))
         await asyncio.wait({warming, stopping}, return_when=asyncio.FIRST_COMPLETED)

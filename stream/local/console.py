@@ -19,8 +19,8 @@ from rich.text import Text
 from stream.local.tally import View
 from stream.wire.types import ChurnAlert, Prediction
 
-FRAMES_PER_S = 4
 NAME_CHARS_MAX = 18
+WAIT_LINE_S = 5.0  # without a terminal: from one line to the next while the worker starts
 STATE_STYLES = {"firing": "bold red", "resolved": "green", "churned": "magenta", "normal": ""}
 
 
@@ -41,6 +41,7 @@ class Screen:
         self._place = place
         self._begun_s = time.monotonic()
         self._printed_s = 0.0
+        self._waited_s = -WAIT_LINE_S  # said last
         self._first_seen = False
         self._live: Live | None = None
 
@@ -70,6 +71,16 @@ class Screen:
     def say(self, text: str) -> None:
         """Print a line of its own."""
         self._console.print(Text(text), soft_wrap=True)
+
+    def wait(self, seconds: float) -> None:
+        """Say for how long the worker has been starting, and why that may take long."""
+        first = "the first time it compiles, which takes about half a minute"
+        text = f"starting the worker, {seconds:.0f} s; {first}"
+        if self._live is not None:
+            self._live.update(Text(text), refresh=True)
+        elif seconds - self._waited_s >= WAIT_LINE_S:
+            self._waited_s = seconds
+            self.say(text)
 
     def show(self, view: View) -> None:
         """Draw a view; in line mode at most once a second, the first prediction at once."""

@@ -84,7 +84,8 @@ class Outcome:
         rate = view.events / self.seconds if self.seconds > 0 else 0.0
         return (
             f"events={view.events} predictions={view.predictions} alerts={view.alerts} "
-            f"dead_letters={view.dead_letters} events_per_second={rate:.0f} "
+            f"dead_letters={view.dead_letters} duplicates={view.duplicates} "
+            f"events_per_second={rate:.0f} "
             f"p50_ms={view.total_p50_ms} p99_ms={view.total_p99_ms}"
         )
 
@@ -168,7 +169,7 @@ def run(
         stack.callback(watcher.end)
         place = Place(bootstrap, f"http://{mine.web_bind}:{port}/metrics", prefix)
         screen = stack.enter_context(screen_of(place))
-        wait_ready(worker, mine, stop)
+        wait_ready(worker, mine, screen, stop)
         if stop.asked.is_set():
             return Outcome(View(), 0.0, drained=True)
         shop = stack.enter_context(forecart(shop_arguments(demo), mine, logs / "simulate.log"))
@@ -245,11 +246,13 @@ def finish(
     return through
 
 
-def wait_ready(worker: Child, settings: Settings, stop: Stop) -> None:
+def wait_ready(worker: Child, settings: Settings, screen: Screen, stop: Stop) -> None:
     """Wait until the worker says that it is ready. Raises ChildError."""
     url = f"http://{settings.web_bind}:{settings.web_port}/readyz"
+    begun = time.monotonic()
 
     def ready() -> bool:
+        screen.wait(time.monotonic() - begun)
         if stop.asked.is_set():
             return True
         worker.check()

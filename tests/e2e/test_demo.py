@@ -18,7 +18,7 @@ from stream.shell.admin import TopicAdmin
 
 FORECART = [sys.executable, "-c", "from stream.cli import main; main()"]
 LAST_LINE = re.compile(
-    r"events=(\d+) predictions=(\d+) alerts=(\d+) dead_letters=(\d+) "
+    r"events=(\d+) predictions=(\d+) alerts=(\d+) dead_letters=(\d+) duplicates=(\d+) "
     r"events_per_second=(\d+) p50_ms=(\d+) p99_ms=(\d+)"
 )
 DEADLINE_S = 90
@@ -89,13 +89,15 @@ def test_ends_by_itself_and_everything_balances(kafka: str, state: Path) -> None
     demo = start(state, "--broker", kafka, "--seconds", "12", "--rate", "500", "--keep")
     output, errors = demo.communicate(timeout=DEADLINE_S)
     assert demo.returncode == 0, errors
-    events, predictions, alerts, dead_letters, rate, p50_ms, p99_ms = last_line(output)
+    events, predictions, alerts, dead_letters, duplicates, rate, p50_ms, p99_ms = last_line(output)
     assert 4_000 < events < 9_000
     assert 0.9 * events < predictions < events
     assert 0 < dead_letters < 0.1 * events
+    assert predictions + dead_letters + duplicates == events
     assert alerts > 0
     assert 300 < rate < 800
     assert 0 < p50_ms <= p99_ms
+    assert "starting the worker, 0 s; the first time it compiles" in output
     assert "first prediction: " in output
     kept = demo_topics(kafka) - before
     prefix = next(name for name in kept if name.endswith("-clicks")).removesuffix("clicks")

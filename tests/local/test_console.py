@@ -64,6 +64,23 @@ def test_lines_come_at_most_once_a_second_and_the_first_prediction_at_once():
     assert lines[1].startswith("first prediction: [red]u-1: next click 70%, top item p00001")
 
 
+def test_a_start_that_takes_long_shows_that_it_goes_on():
+    sink = io.StringIO()
+    with Screen(Console(file=sink, width=80), PLACE) as screen:
+        for seconds in (0.0, 4.9, 5.0, 9.9):
+            screen.wait(seconds)
+    lines = sink.getvalue().splitlines()
+    assert [line.partition(" s; ")[0] for line in lines] == [
+        f"starting the worker, {seconds}" for seconds in (0, 5)
+    ]
+    assert lines[0].endswith("the first time it compiles, which takes about half a minute")
+    sink = io.StringIO()
+    with Screen(Console(file=sink, force_terminal=True, width=120), PLACE) as screen:
+        screen.wait(1.0)
+        screen.wait(2.0)
+    assert "starting the worker, 2 s" in strip(sink.getvalue())
+
+
 def test_a_line_names_everything():
     sink = io.StringIO()
     with Screen(Console(file=sink, width=80), PLACE) as screen:
