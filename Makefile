@@ -16,7 +16,7 @@ OPERATIONS := operations and not long
 .PHONY: help setup demo test lint bench bench-gpu bench-check parity sim kill faults fuzz soak clean test-python stage-units stage-broker stage-model stage-operations test-ops pictures format
 
 help: ## Show what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 setup: .venv/.forecart-full ## Everything for working on Forecart, in .venv
 

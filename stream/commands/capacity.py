@@ -20,7 +20,7 @@ from stream.commands.options import Number, with_settings
 from stream.commands.terminal import write_table
 from stream.settings import Settings
 
-GB = 1e9
+GB, TB = 1e9, 1e12
 
 
 @click.command()
@@ -122,4 +122,5 @@ def _bytes(size: int) -> str:
 
 
 def _disk(size: int) -> str:
-    return f"{size / GB:,.1f} GB"
+    amount, unit = (size / TB, "TB") if size >= TB else (size / GB, "GB")
+    return f"{amount:,.{0 if amount >= 100 else 1}f} {unit}"
