@@ -17,6 +17,11 @@ from stream.settings import SettingsError
 
 STATUS_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 OURS = frozenset({"", "stream", "export"})  # a module of these that is missing is our mistake
+# What click calls its types, in words.
+PLAIN: Mapping[str, str] = {
+    "integer": "whole number", "integer range": "whole number",
+    "float": "number", "float range": "number",
+}  # fmt: skip
 
 
 class LazyGroup(click.Group):
@@ -111,7 +116,9 @@ class LazyGroup(click.Group):
 
 def _one_line(error: click.UsageError) -> str:
     """Say what is wrong, what was perhaps meant, and where to read on."""
-    said = error.format_message()
+    said = " ".join(error.format_message().split())  # choices come a line each
+    for kind, plain in PLAIN.items():
+        said = said.replace(f"is not a valid {kind}.", f"is no {plain}.")
     if error.ctx is None:
         return said
     mistyped = re.match(r"No such command '(.+)'", said)

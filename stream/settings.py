@@ -307,6 +307,19 @@ def load(
         raise SettingsError(str(error)) from error
 
 
+def not_used(environ: Mapping[str, str]) -> list[str]:
+    """Say which variables look like settings and are none, with the one that was perhaps meant."""
+    names = {f.name.upper() for f in dataclasses.fields(Settings)}
+    said = []
+    for name in sorted(environ):
+        rest = name.removeprefix(ENV_PREFIX)
+        if name.startswith(ENV_PREFIX) and rest not in {*names, "SETTINGS"}:
+            near = difflib.get_close_matches(rest, names, n=1)
+            meant = f"; is {ENV_PREFIX}{near[0]} meant?" if near else ""
+            said.append(f"{name} is no setting, and is not used{meant}")
+    return said
+
+
 def _from_file(path: Path, known: Mapping[str, Any]) -> dict[str, Any]:
     try:
         values = tomllib.loads(path.read_text())

@@ -68,8 +68,10 @@ def command(
 
     Example: forecart explain clicks-2-1734
     """
-    if (prediction_id is None) == (user is None):
-        raise click.UsageError("Give a PREDICTION_ID, or --user.")
+    if prediction_id is None and user is None:
+        raise click.UsageError("Give a PREDICTION_ID, or --user for the newest of a user's.")
+    if prediction_id is not None and user is not None:
+        raise click.UsageError("A PREDICTION_ID names its user: leave --user away.")
     try:
         with reader_of(settings) as log:
             told = _find(log, prediction_id, user, settings)

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stream.local.kafka import EmbeddedKafkaError, resolve_broker
-from stream.settings import Settings, SettingsError, load, parse_value
+from stream.settings import Settings, SettingsError, load, not_used, parse_value
 
 if TYPE_CHECKING:
     from stream.shell.reader import Reader
+
+# Of variables that are not used: the doctor's findings, and the worker's log, which may be JSON.
+SAY_THEMSELVES = {"doctor", "worker"}
 
 
 class Number(click.FloatRange):
@@ -54,9 +58,16 @@ def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
         **kwargs: Any,
     ) -> Any:
         try:
-            settings = settings_from(broker, settings_file, pairs)
+            flags = {"broker": broker, **_flags(pairs)}
+        except SettingsError as error:  # an argument: status 2
+            raise click.UsageError(str(error)) from error
+        try:
+            settings = load(flags, file=settings_file)
         except SettingsError as error:
             raise click.ClickException(str(error)) from error
+        if click.get_current_context().info_name not in SAY_THEMSELVES:
+            for said in not_used(os.environ):
+                click.echo(f"Warning: {said}", err=True)
         return function(*args, settings=settings, **kwargs)
 
     return wrapped
@@ -77,14 +88,12 @@ def reader_of(settings: Settings) -> "Reader":
     return Reader(bootstrap_of(settings), settings.security)
 
 
-def settings_from(
-    broker: str | None, settings_file: Path | None, pairs: tuple[str, ...]
-) -> Settings:
-    """Build settings from the shared options. Raises SettingsError."""
-    flags: dict[str, Any] = {"broker": broker}
+def _flags(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """Read what --set gives. Raises SettingsError."""
+    flags = {}
     for pair in pairs:
         name, separator, text = pair.partition("=")
         if not separator:
             raise SettingsError(f"--set {pair!r}: write NAME=VALUE")
         flags[name] = parse_value(name, text)
-    return load(flags, file=settings_file)
+    return flags

@@ -89,7 +89,7 @@ def command(
     pace = pace_of(rate, speed)
     run_id = run_id or uuid.uuid4().hex[:12]
     if not RUN_ID.fullmatch(run_id):
-        raise click.ClickException(f"--run-id {run_id!r}: 1 to 64 letters, digits, dots, _ or -")
+        raise click.UsageError(f"--run-id {run_id!r}: 1 to 64 letters, digits, dots, _ or -")
     try:
         replay = Replay(file, run_id, maps, constants, types)
         survey = replay.survey(strict=strict)
@@ -109,16 +109,16 @@ def command(
 
 
 def pace_of(rate: float | None, speed: str | None) -> Pace:
-    """Read --rate and --speed. Raises ClickException."""
+    """Read --rate and --speed. Raises UsageError."""
     if rate is not None and speed is not None:
-        raise click.ClickException("give one of --rate and --speed")
+        raise click.UsageError("give one of --rate and --speed")
     if speed in {None, "full"}:
         return Pace(rate)
     if speed == "original":
         return Pace(speed=1.0)
     match = re.fullmatch(r"(\d+(?:\.\d+)?)x", speed or "")
     if match is None or not float(match[1]) > 0:
-        raise click.ClickException(f"--speed {speed}: write original, full, or e.g. 100x")
+        raise click.UsageError(f"--speed {speed}: write original, full, or e.g. 100x")
     return Pace(speed=float(match[1]))
 
 

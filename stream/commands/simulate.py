@@ -97,7 +97,7 @@ def command(
     Example: forecart simulate --users 5000 --rate 2000 --truth truth.jsonl
     """
     if sum((rate is not None, speed is not None, full_speed)) > 1:
-        raise click.ClickException("give one of --rate, --speed and --full-speed")
+        raise click.UsageError("give one of --rate, --speed and --full-speed")
     if rate is None and speed is None and not full_speed:
         rate = 1_000.0
     try:

@@ -1,13 +1,14 @@
 """`forecart worker`: events in, predictions and alerts out, until it is told to stop."""
 
 import logging
+import os
 import sys
 from typing import Any
 
 import click
 
 from stream.commands.options import bootstrap_of, with_settings
-from stream.settings import Settings
+from stream.settings import Settings, not_used
 
 
 @click.command("worker")
@@ -27,6 +28,8 @@ def command(settings: Settings, instance: int | None, supervise: bool) -> None:
     open_log(settings)
     if supervise:
         sys.exit(_supervised())
+    for said in not_used(os.environ):
+        logging.getLogger(__name__).warning("%s", said)
     sys.exit(_run(settings, settings.instance if instance is None else instance))
 
 

@@ -1,6 +1,5 @@
 """Checks of what lies on this machine: settings, the bundle, folders and room in them."""
 
-import difflib
 import os
 import shutil
 import tempfile
@@ -15,25 +14,17 @@ from stream.model.bundle import SHIPPED, Bundle, load_bundle
 from stream.model.golden import check_golden
 from stream.model.manifest import BundleError
 from stream.model.providers import open_graphs
-from stream.settings import ENV_PREFIX, Settings
+from stream.settings import ENV_PREFIX, Settings, not_used
 
-OURS_BESIDE: Final = frozenset({"SETTINGS"})  # variables that are no setting
 COMFORTABLE: Final = 4  # times what is needed: less is a warning
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def settings_findings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Look for what is set and means nothing, or more than it seems."""
-    names = {field.name.upper() for field in fields(settings)}
-    wrong = [
-        name for name in sorted(environ)
-        if name.startswith(ENV_PREFIX) and name.removeprefix(ENV_PREFIX) not in names | OURS_BESIDE
-    ]  # fmt: skip
-    for name in wrong:
-        near = difflib.get_close_matches(name.removeprefix(ENV_PREFIX), names, n=1)
-        meant = f"; is {ENV_PREFIX}{near[0]} meant?" if near else ""
-        said = f"{name} is no setting, and is not used"
-        yield Finding("settings", "warn", said, f"`unset {name}`{meant}")
+    wrong = not_used(environ)
+    for said in wrong:
+        yield Finding("settings", "warn", said, f"`unset {said.split()[0]}`")
     if settings.broker and not (settings.erasure_key or settings.erasure_key_file):
         yield Finding(
             "settings", "warn",

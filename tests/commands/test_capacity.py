@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.commands import capacity_plan
+from stream.commands import capacity, capacity_plan
 from stream.commands.capacity_plan import GIB, MEASURED, CapacityError, Load, plan
 from stream.settings import Settings
 from tests.bench.card import Card
@@ -92,6 +92,12 @@ def test_what_does_not_fit_is_one_line(changed, said):
     assert "\n" not in str(refused.value)
 
 
+def test_disk_is_told_as_precisely_as_it_is_known():
+    sizes = (0.34e9, 99.94e9, 135_263_500_000, 999e9, 1.0e12, 135.26e12)
+    told = ["0.3 GB", "99.9 GB", "135 GB", "999 GB", "1.0 TB", "135 TB"]
+    assert [capacity._disk(int(size)) for size in sizes] == told
+
+
 ASKED = ("capacity", "--events-per-second", "60000", "--users", "1000000")
 
 
@@ -123,7 +129,7 @@ def test_json_is_the_plan(forecart):
             1,
             "3 busy",
         ),
-        ((*ASKED, "--set", "window_step=1"), 1, "unknown setting 'window_step'"),
+        ((*ASKED, "--set", "window_step=1"), 2, "unknown setting 'window_step'"),
         ((*ASKED, "--set", "bundle=/nowhere"), 1, "bundle /nowhere"),
     ],
 )

@@ -73,7 +73,8 @@ def test_a_mistyped_variable_is_said(doctor):
     _, found = doctor("--set", "provider=cpu", FORECART_COMIT_INTERVAL_MS="10")
     (typo,) = found["settings"]
     assert (typo["verdict"], typo["said"].split()[0]) == ("warn", "FORECART_COMIT_INTERVAL_MS")
-    assert "is FORECART_COMMIT_INTERVAL_MS meant?" in typo["cure"]
+    assert "is FORECART_COMMIT_INTERVAL_MS meant?" in typo["said"]
+    assert typo["cure"] == "`unset FORECART_COMIT_INTERVAL_MS`"
 
 
 def test_what_may_be_overlooked_is_a_warning():

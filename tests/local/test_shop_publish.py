@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from stream.cli import group
 from stream.commands import replay as replay_command
 from stream.commands import simulate as simulate_command
 from stream.core.layout import TOPICS
@@ -129,20 +130,20 @@ def test_speeds_of_a_replay(speed, rate, pace):
     [["--speed", "fast"], ["--speed", "0x"], ["--rate", "5", "--speed", "2x"], ["--run-id", "a b"]],
 )
 def test_wrong_arguments_of_a_replay(arguments, tmp_path):
-    result = CliRunner().invoke(replay_command.command, [str(tmp_path / "f"), *arguments])
-    assert result.exit_code == 1
+    result = CliRunner().invoke(group, ["replay", str(tmp_path / "f"), *arguments])
+    assert result.exit_code == 2
     assert result.output.startswith("Error: ")
     assert result.output.count("\n") == 1
 
 
 def test_errors_of_a_simulation_are_one_line():
     runner = CliRunner()
-    for arguments in (
-        ["--rate", "5", "--full-speed"],
-        ["--broker", NOBODY, "--start", "2099-01-01"],
+    for arguments, status in (
+        (["--rate", "5", "--full-speed"], 2),
+        (["--broker", NOBODY, "--start", "2099-01-01"], 1),
     ):
-        result = runner.invoke(simulate_command.command, arguments)
-        assert (result.exit_code, result.output.count("\n")) == (1, 1), result.output
+        result = runner.invoke(group, ["simulate", *arguments])
+        assert (result.exit_code, result.output.count("\n")) == (status, 1), result.output
 
 
 @pytest.mark.kafka
