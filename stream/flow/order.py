@@ -4,7 +4,6 @@ A topic that has no row is waited for: briefly if it is caught up, long if it is
 Waiting is counted from the moment at which the oldest head came.
 """
 
-from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
@@ -14,6 +13,7 @@ from stream.core.layout import EVENT, NEVER_MS, STEP, TOPICS, Records
 from stream.core.merge import gather_rows, merge_heads
 from stream.core.results import Batch
 from stream.flow.buffer import TopicBuffer
+from stream.flow.ports import Rests
 from stream.wire.decode import Decoded, Decoder
 
 _NO_TIMES = np.zeros(0, np.int64)
@@ -61,14 +61,14 @@ class Order:
         merge_hold_ms: int,
         future_ms_max: int,
         at_once_rows_max: int = 0,
-        rests: Callable[[str, int, int, int], bool] = lambda *_: False,
+        rests: Rests = lambda *_: False,
     ) -> None:
         self._decoder = decoder
         self._pool = pool
         self._future_ms_max = future_ms_max
         self._at_once_rows_max = at_once_rows_max
         self._wait_ms = merge_wait_ms
-        self._rests = rests  # stream.flow.ports.Fetching
+        self._rests = rests
         self._hold_ms = merge_hold_ms
         # By topic: times that it was known to be behind and not waited for any longer.
         self.holds_over = [0] * len(TOPICS)

@@ -5,7 +5,7 @@ not in the engine's state. It moves when rows are settled, never when they are f
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Final
@@ -20,6 +20,7 @@ from stream.flow.buffer import TopicBuffer
 from stream.flow.erasures import Erasures
 from stream.flow.limits import FlowLimits
 from stream.flow.order import Order, Origin
+from stream.flow.ports import Rests
 from stream.flow.receipts import Receipts
 from stream.wire.decode import Decoder
 
@@ -168,7 +169,7 @@ def open_partition(
     decoder: Decoder,
     decoding: Executor,
     limits: FlowLimits,
-    rests: Callable[[str, int, int, int], bool],
+    rests: Rests,
 ) -> Partition:
     """Make the partition of a restored engine; `starts`: next offset by the topic's name."""
     buffers = [

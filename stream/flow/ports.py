@@ -5,7 +5,7 @@ what may be raised. Offsets: `offset_first` is the first of something, `offset_n
 its last, so neighbours share a number.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from stream.flow.crash_note import CrashNote
@@ -144,6 +144,9 @@ class Fetching(Protocol):
 
         False where that is not known.
         """
+
+
+Rests = Callable[[str, int, int, int], bool]  # Fetching.rests
 
 
 class CrashNotes(Protocol):
