@@ -32,13 +32,13 @@ class Measured:
 
 MEASURED: Final = {
     "events_per_s_without_items": Measured(
-        97_900,
+        98_800,
         "events/s",
         "a worker without item lists (items_top=0), lowest of eleven runs",
         f"{BENCH}.run --only step --modes drain",
     ),
     "events_per_s_with_items": Measured(
-        74_700,
+        77_000,
         "events/s",
         "a worker with the top 10 of 2,000 items, lowest of three runs",
         f"{BENCH}.run --only full --modes drain",
@@ -56,7 +56,7 @@ MEASURED: Final = {
         f"{BENCH}.resident",
     ),
     "restore_mb_per_s": Measured(
-        288,
+        255,
         "MB/s",
         "of the changelog restored by one worker, lowest of three rounds",
         f"{BENCH}.restore",

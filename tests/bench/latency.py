@@ -56,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--guarantees", default="exactly_once,at_least_once")
     parser.add_argument("--profile", choices=("step", "full"), default="full")
     parser.add_argument("--during", choices=tuple(INCIDENTS), default="nothing", help="what?")
+    parser.add_argument("--stages", action="store_true", help="and where the worker's time went")
     options = parser.parse_args(arguments)
     about = machine.card()
     print(
@@ -72,19 +73,25 @@ def main(arguments: list[str] | None = None) -> int:
                     case, prefix=f"late-{time.time_ns()}-", events=int(rate * options.seconds),
                     rate=rate, guarantee=guarantee,
                 )  # fmt: skip
-                latency_ms, balanced = measure(mine, options.during)
+                latency_ms, stages_us, balanced = measure(mine, options.during)
                 ms = "".join(f"{value:8.0f}" for value in np.percentile(latency_ms, PERCENTILES))
                 print(
                     f"{guarantee:14} {rate:9,.0f}/s  {ms}{len(latency_ms):10,}"
                     f"  {'balances' if balanced else 'DOES NOT BALANCE'}",
                     flush=True,
                 )
+                if options.stages:
+                    told = ", ".join(f"{name} {value:,.1f}" for name, value in stages_us.items())
+                    print(f"    wall time, us an event: {told}", flush=True)
                 wrong += not balanced
     return int(wrong > 0)
 
 
-def measure(case: Case, during: str) -> tuple[npt.NDArray[np.float64], bool]:
-    """Run a worker under the load; returns (n,) ms and whether the audit balances."""
+def measure(case: Case, during: str) -> tuple[npt.NDArray[np.float64], dict[str, float], bool]:
+    """Run a worker under the load.
+
+    Returns (n,) ms, what `forecart.stages_us` says and whether the audit balances.
+    """
     happens_ms: list[float] = []
 
     def happen() -> None:
@@ -115,7 +122,8 @@ def measure(case: Case, during: str) -> tuple[npt.NDArray[np.float64], bool]:
         stop.set()
         reading.join()
         from_ms = begin_ms + SETTLE_S * 1000 if during == "nothing" else happens_ms[0]
-        return latencies(case, seen, from_ms), audit.returncode == 0
+        stages_us = forecart.stages_us(made.settings.web_port)
+        return latencies(case, seen, from_ms), stages_us, audit.returncode == 0
     finally:
         stop.set()
         forecart.teardown(case, made)
