@@ -6,6 +6,7 @@ Rules of the room: what goes wrong ends in one line and a status that says so, f
 
 import difflib
 import importlib
+import importlib.util
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,8 @@ import click
 from stream.settings import SettingsError
 
 STATUS_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-OURS = frozenset({"", "stream", "export"})  # a module of these that is missing is our mistake
+# What the extra `export` brings, as it is imported. What else is missing is our mistake.
+EXTRAS = frozenset({"matplotlib", "onnx", "optuna", "scipy", "sklearn", "threadpoolctl", "torch"})
 # What click calls its types, in words.
 PLAIN: Mapping[str, str] = {
     "integer": "whole number", "integer range": "whole number",
@@ -92,7 +94,7 @@ class LazyGroup(click.Group):
             status = 1
         except ModuleNotFoundError as error:
             package = (error.name or "").partition(".")[0]
-            if package in OURS:
+            if package not in EXTRAS or _is_installed(package):
                 raise
             click.echo(
                 f"Error: the package {package} is not installed: `make setup` installs all that"
@@ -112,6 +114,14 @@ class LazyGroup(click.Group):
         """Write the list without importing anything."""
         with formatter.section("Commands"):
             formatter.write_dl(list(self._names.items()))
+
+
+def _is_installed(package: str) -> bool:
+    """Whether it is here, and only a part of it is missing: another version, or our mistake."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ValueError:  # a test has taken it away
+        return False
 
 
 def _one_line(error: click.UsageError) -> str:

@@ -19,6 +19,13 @@ from stream.core.config import DAY_MS, HASH_KEY_OPEN, EngineConfig
 from stream.security import PLAINTEXT, SECRETS, Security, SecurityError, secret_of
 
 ENV_PREFIX = "FORECART_"
+# Variables that are no setting: the file's name, and what docker-compose.yml asks for.
+OTHERS = frozenset(
+    {
+        "SETTINGS", "GRAFANA_PORT", "PROMETHEUS_PORT", "KAFKA_PORT", "HTTP_PORT", "WORKER_CPUS",
+        "WORKER_MEMORY", "KAFKA_CPUS", "KAFKA_MEMORY", "DEMO_RATE",
+    }
+)  # fmt: skip
 FILE_DEFAULT = "forecart.toml"
 PROVIDERS = ("require", "prefer", "cpu")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -293,8 +300,9 @@ def load(
     environ = os.environ if environ is None else environ
     known = get_type_hints(Settings)
     values: dict[str, Any] = {}
-    path = file or Path(environ.get(ENV_PREFIX + "SETTINGS", FILE_DEFAULT))
-    if file is not None or path.exists():
+    named = file or environ.get(ENV_PREFIX + "SETTINGS")
+    path = Path(named or FILE_DEFAULT)
+    if named or path.exists():
         values.update(_from_file(path, known))
     for name, kind in known.items():
         text = environ.get(ENV_PREFIX + name.upper())
@@ -313,7 +321,7 @@ def not_used(environ: Mapping[str, str]) -> list[str]:
     said = []
     for name in sorted(environ):
         rest = name.removeprefix(ENV_PREFIX)
-        if name.startswith(ENV_PREFIX) and rest not in {*names, "SETTINGS"}:
+        if name.startswith(ENV_PREFIX) and rest not in {*names, *OTHERS}:
             near = difflib.get_close_matches(rest, names, n=1)
             meant = f"; is {ENV_PREFIX}{near[0]} meant?" if near else ""
             said.append(f"{name} is no setting, and is not used{meant}")

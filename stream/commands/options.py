@@ -63,14 +63,19 @@ def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
             raise click.UsageError(str(error)) from error
         try:
             settings = load(flags, file=settings_file)
-        except SettingsError as error:
+        except SettingsError as error:  # a misspelt name may be why
+            _tell_not_used()
             raise click.ClickException(str(error)) from error
         if click.get_current_context().info_name not in SAY_THEMSELVES:
-            for said in not_used(os.environ):
-                click.echo(f"Warning: {said}", err=True)
+            _tell_not_used()
         return function(*args, settings=settings, **kwargs)
 
     return wrapped
+
+
+def _tell_not_used() -> None:
+    for said in not_used(os.environ):
+        click.echo(f"Warning: {said}", err=True)
 
 
 def bootstrap_of(settings: Settings) -> str:

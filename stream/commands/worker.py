@@ -28,8 +28,8 @@ def command(settings: Settings, instance: int | None, supervise: bool) -> None:
     open_log(settings)
     if supervise:
         sys.exit(_supervised())
-    for said in not_used(os.environ):
-        logging.getLogger(__name__).warning("%s", said)
+    if unused := not_used(os.environ):
+        logging.getLogger(__name__).warning("%s", "; ".join(unused))
     sys.exit(_run(settings, settings.instance if instance is None else instance))
 
 

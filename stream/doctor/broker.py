@@ -5,8 +5,8 @@ the deployment: a worker itself may not read the settings of topics.
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,10 @@ from stream.wire.murmur2 import partition_of
 from stream.wire.topics import CONTROL, INPUTS, TABLE
 
 RECENT_RECORDS: Final = 200  # looked at in each input partition
-STRAY_SHARE_MAX: Final = 0.01  # of them, with a wrong key or place: more is a publisher's setting
+# With a wrong key or place, in a topic; more is a publisher's setting.
+STRAY_SHARE_MAX: Final = 0.01
+STRAYS_MAX: Final = 2  # up to so many also where they are more than that, of ten each
+FIRST_NAMED: Final = 3  # in each topic
 STALL_S: Final = 5.0
 CLOCK_MS_MAX: Final = 2_000  # between a record's time and this machine's
 AFTER_BROKER: Final = ("topics", "rights", "model", "records", "clock")
@@ -38,6 +41,15 @@ class Asked:
     reader: Reader
     inputs: list[str]  # those that exist
     newest_ms: dict[tuple[str, int], int]
+
+
+@dataclass(slots=True)
+class Seen:
+    """Of the last records of an input topic; strays by name."""
+
+    looked: int = 0
+    keyless: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
 
 
 def broker_findings(settings: Settings) -> Iterator[Finding]:
@@ -161,61 +173,66 @@ def _model(settings: Settings, asked: Asked) -> Iterator[Finding]:
 
 def _records(settings: Settings, asked: Asked) -> Iterator[Finding]:
     """Look whether the last records are where murmur2 of their key puts them."""
-    looked = 0
-    keyless: list[str] = []
-    elsewhere: list[str] = []
+    seen = {topic: Seen() for topic in asked.inputs}
     ends = asked.reader.ranges(asked.inputs)
     recent = {
         place: (max(first, end - RECENT_RECORDS), end) for place, (first, end) in ends.items()
     }
     for record in asked.reader.records(recent, STALL_S):
-        looked += 1
+        of_topic = seen[record.topic]
+        of_topic.looked += 1
         place = f"{record.topic}-{record.partition}-{record.offset}"
         if record.key is None:
-            keyless.append(f"{place} has no key")
+            of_topic.keyless.append(f"{place} has no key")
             continue
         right = partition_of(record.key, asked.reader.partitions(record.topic))
         if right != record.partition:
-            elsewhere.append(f"{place} belongs to partition {right}")
-    yield from record_findings(settings, looked, keyless, elsewhere)
+            of_topic.elsewhere.append(f"{place} belongs to partition {right}")
+    yield from record_findings(settings, seen)
 
 
-def record_findings(
-    settings: Settings, looked: int, keyless: Sequence[str], elsewhere: Sequence[str]
-) -> Iterator[Finding]:
-    """Judge what was seen of `looked` records. Few strays are a warning, and become dead letters.
+def record_findings(settings: Settings, seen: Mapping[str, Seen]) -> Iterator[Finding]:
+    """Judge what was seen, by topic. Few strays are a warning, and become dead letters.
 
-    Whoever publishes with another partitioner misplaces half of its records or more.
+    Whoever publishes with another partitioner misplaces half of a topic's records or more.
     """
+    looked = sum(of_topic.looked for of_topic in seen.values())
     stays = f"This line stays until {RECENT_RECORDS} newer ones lie in the partition"
     for places, fault, cure in (
         (
-            elsewhere,
+            {topic: of_topic.elsewhere for topic, of_topic in seen.items()},
             "are not where murmur2 of their key puts them",
             "with librdkafka partitioner=murmur2_random in the publisher; then "
             + forecart("dlq replay --reason wrong_partition --yes", settings),
         ),
         (
-            keyless,
+            {topic: of_topic.keyless for topic, of_topic in seen.items()},
             "have no key",
             "key = user_id, or anon: and the anonymous_id, in the publisher, which must send again",
         ),
     ):
-        if not places:
+        strays = [(topic, names) for topic, names in places.items() if names]
+        if not strays:
             continue
-        are_few = len(places) <= looked * STRAY_SHARE_MAX
+        are_few = all(_are_few(len(names), seen[topic].looked) for topic, names in strays)
+        counts = [f"{len(names)} of {seen[topic].looked} in {topic}" for topic, names in strays]
+        first = [name for _, names in strays for name in names[:FIRST_NAMED]]
         said = (
-            f"{len(places)} of {looked} records (the last {RECENT_RECORDS} of each partition)"
-            f" {fault} and become dead letters: {', '.join(places[:3])}"
+            f"{', '.join(counts)} (the last {RECENT_RECORDS} records of each partition)"
+            f" {fault} and become dead letters: {', '.join(first)}"
         )
         some = "few: `forecart simulate` sends such on purpose (--poison). Else " if are_few else ""
         yield Finding("records", "warn" if are_few else "fail", said, f"{some}{cure}. {stays}")
-    if keyless or elsewhere:
+    if any(of_topic.keyless or of_topic.elsewhere for of_topic in seen.values()):
         return
     if looked:
         yield Finding("records", "ok", f"{looked} recent records are where murmur2 puts their keys")
     else:
         yield Finding("records", "ok", "the inputs hold no record yet: nothing to judge")
+
+
+def _are_few(strays: int, looked: int) -> bool:
+    return strays <= looked * STRAY_SHARE_MAX or strays <= min(STRAYS_MAX, looked // 10)
 
 
 def _clock(settings: Settings, asked: Asked) -> Iterator[Finding]:

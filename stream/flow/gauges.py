@@ -7,6 +7,7 @@ from typing import Final, get_args
 import numpy as np
 
 from stream.core.engine import Engine
+from stream.core.layout import Records
 from stream.core.results import Settled
 from stream.flow.buffer import TopicBuffer
 from stream.flow.flights import Flight
@@ -46,10 +47,10 @@ class Gauges:
     ) -> None:
         """Tell of batches whose outputs were sent, one at least: few rows cost as much as many."""
         settled = [its for _, its in sent]
-        self._observer.batch(np.concatenate([its.rows for its in settled]), now_ms)
+        self._observer.batch(_joined([its.rows for its in settled]), now_ms)
         self._observer.scores(
-            np.concatenate([its.scores.purchase for its in settled]),
-            np.concatenate([its.churn for its in settled]),
+            _joined([its.scores.purchase for its in settled]),
+            _joined([its.churn for its in settled]),
         )
         for flight, its in sent:
             self._observer.alerts(its.alerts)
@@ -73,3 +74,8 @@ class Gauges:
             if count != before:  # less: the partition was taken over anew, and counts from 0
                 times = count - (before if count > before else 0)
                 self._observer.held_over(topic, number, times)
+
+
+def _joined(parts: list[Records]) -> Records:
+    """Join arrays; one alone, of thousands of rows, is not copied: 0.2 ms."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

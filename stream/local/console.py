@@ -74,13 +74,14 @@ class Screen:
 
     def wait(self, seconds: float) -> None:
         """Say for how long the worker has been starting, and why that may take long."""
-        first = "the first time it compiles, which takes about half a minute"
-        text = f"starting the worker, {seconds:.0f} s; {first}"
-        if self._live is not None:
-            self._live.update(Text(text), refresh=True)
-        elif seconds - self._waited_s >= WAIT_LINE_S:
-            self._waited_s = seconds
+        text = f"starting the worker, {seconds:.0f} s; the first start compiles, half a minute"
+        if seconds - self._waited_s < (WAIT_LINE_S if self._live is None else 1.0):
+            return
+        self._waited_s = seconds
+        if self._live is None:
             self.say(text)
+        else:
+            self._live.update(Text(text), refresh=True)
 
     def show(self, view: View) -> None:
         """Draw a view; in line mode at most once a second, the first prediction at once."""

@@ -171,12 +171,13 @@ def run(
         screen = stack.enter_context(screen_of(place))
         wait_ready(worker, mine, screen, stop)
         if stop.asked.is_set():
-            return Outcome(View(), 0.0, drained=True)
-        shop = stack.enter_context(forecart(shop_arguments(demo), mine, logs / "simulate.log"))
-        seconds = trade(demo, shop, worker, watcher, tally, screen, stop)
-        drained = finish(shop, worker, reading, mine, watcher, tally, screen, stop)
-        outcome = Outcome(tally.view(time.time()), seconds, drained)
-        screen.show(outcome.view)
+            outcome = Outcome(View(), 0.0, drained=True)
+        else:
+            shop = stack.enter_context(forecart(shop_arguments(demo), mine, logs / "simulate.log"))
+            seconds = trade(demo, shop, worker, watcher, tally, screen, stop)
+            drained = finish(shop, worker, reading, mine, watcher, tally, screen, stop)
+            outcome = Outcome(tally.view(time.time()), seconds, drained)
+            screen.show(outcome.view)
     shutil.rmtree(logs, ignore_errors=True)  # kept only where something went wrong
     return outcome
 

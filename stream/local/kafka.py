@@ -98,6 +98,17 @@ class EmbeddedKafka:
                 return record.bootstrap
             return self._start_on_free_ports()
 
+    def find(self) -> str | None:
+        """Give the address of the broker that runs, once it answers; None: none does.
+
+        Raises EmbeddedKafkaError.
+        """
+        if not self.home.is_dir():
+            return None
+        with self._locked():  # another process may be starting or stopping it
+            record = self._running()
+            return record.bootstrap if record is not None and self._wait_ready(record) else None
+
     def down(self) -> bool:
         """Stop the broker; data stay. False: none was running. Raises EmbeddedKafkaError."""
         if not self.home.is_dir():
@@ -328,13 +339,13 @@ def resolve_broker(settings: "Settings") -> str:
     """
     if settings.broker:
         return settings.broker
-    kafka = embedded(settings)
-    if not kafka.status().is_running:
+    found = embedded(settings).find()
+    if found is None:
         raise EmbeddedKafkaError(
             "no broker: none is running here (`forecart kafka up` starts one) and none is named"
             " (--broker HOST:PORT)"
         )
-    return kafka.up()
+    return found
 
 
 def _java() -> Path:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from stream.cli import group
 from stream.doctor import device, examine
-from stream.doctor.broker import record_findings
+from stream.doctor.broker import Seen, record_findings
 from stream.doctor.machine import settings_findings
 from stream.model.bundle import SHIPPED
 from stream.settings import Settings
@@ -84,13 +84,22 @@ def test_what_may_be_overlooked_is_a_warning():
     assert any("web_bind=0.0.0.0" in line for line in said)
 
 
-@pytest.mark.parametrize(("strays", "verdict"), [(9, "warn"), (10, "warn"), (11, "fail")])
-def test_few_strays_are_a_warning_and_each_fault_has_its_cure(strays, verdict):
+@pytest.mark.parametrize(
+    ("strays", "looked", "verdict"),
+    [
+        (9, 1_000, "warn"), (10, 1_000, "warn"), (11, 1_000, "fail"),
+        # A new publisher's first, beside a full topic.
+        (1, 2, "fail"), (1, 10, "warn"), (2, 19, "fail"), (2, 20, "warn"), (3, 20, "fail"),
+    ],
+)  # fmt: skip
+def test_few_strays_are_a_warning_and_each_fault_has_its_cure(strays, looked, verdict):
     places = [f"clicks-0-{offset} is somewhere" for offset in range(strays)]
-    (elsewhere,) = record_findings(Settings(), 1_000, [], places)
-    (keyless,) = record_findings(Settings(), 1_000, places, [])
+    full = Seen(1_600)
+    seen = {"clicks": Seen(looked, elsewhere=places), "searches": full}
+    (elsewhere,) = record_findings(Settings(), seen)
+    (keyless,) = record_findings(Settings(), {"clicks": Seen(looked, places), "searches": full})
     assert elsewhere.verdict == keyless.verdict == verdict
-    assert elsewhere.said.startswith(f"{strays} of 1000 records")
+    assert elsewhere.said.startswith(f"{strays} of {looked} in clicks (")
     assert ("forecart simulate" in elsewhere.cure) == (verdict == "warn")
     assert "dlq replay --reason wrong_partition" in elsewhere.cure
     assert "key = user_id" in keyless.cure

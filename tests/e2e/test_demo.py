@@ -97,7 +97,7 @@ def test_ends_by_itself_and_everything_balances(kafka: str, state: Path) -> None
     assert alerts > 0
     assert 300 < rate < 800
     assert 0 < p50_ms <= p99_ms
-    assert "starting the worker, 0 s; the first time it compiles" in output
+    assert "starting the worker, 0 s; the first start compiles" in output
     assert "first prediction: " in output
     kept = demo_topics(kafka) - before
     prefix = next(name for name in kept if name.endswith("-clicks")).removesuffix("clicks")

@@ -73,7 +73,7 @@ def test_a_start_that_takes_long_shows_that_it_goes_on():
     assert [line.partition(" s; ")[0] for line in lines] == [
         f"starting the worker, {seconds}" for seconds in (0, 5)
     ]
-    assert lines[0].endswith("the first time it compiles, which takes about half a minute")
+    assert lines[0].endswith("the first start compiles, half a minute")
     sink = io.StringIO()
     with Screen(Console(file=sink, force_terminal=True, width=120), PLACE) as screen:
         screen.wait(1.0)

@@ -67,6 +67,16 @@ class TestLife:
         with pytest.raises(EmbeddedKafkaError, match=f"runs already, on port {running_port}"):
             EmbeddedKafka(broker.home, port=running_port - 1).up()
 
+    def test_who_looks_for_it_starts_nothing_not_even_beside_a_stop(self, broker):
+        first = broker.up()
+        assert broker.find() == first
+        stopping = threading.Thread(target=broker.down)
+        stopping.start()
+        assert EmbeddedKafka(broker.home).find() in {first, None}
+        stopping.join()
+        assert broker.find() is None
+        assert not broker.status().is_running
+
     def test_restart_keeps_port_and_data(self, broker):
         first = broker.up()
         create_topics(first, ["kept"], 3)
