@@ -58,6 +58,28 @@ def test_a_broker_killed_and_started_again(own_broker: EmbeddedKafka, loaded_on:
     print(f"the worker ended with {codes}")
 
 
+def test_a_broker_that_is_away_for_longer_than_a_transaction_may_last(
+    own_broker: EmbeddedKafka, loaded_on: Make
+) -> None:
+    """It aborts what is open as it starts; that must reach the partitions (docs/failure-modes)."""
+    loaded = loaded_on(own_broker.up())
+    worker = loaded.deployment.start()
+    loaded.wait_owned(0)
+    loaded.load.on()
+    codes: list[int] = []
+    for _ in range(2):
+        loaded.wait_predictions()
+        record = broker_files.read_record(own_broker.home)
+        assert record is not None
+        os.kill(record.pid, signal.SIGKILL)
+        time.sleep(loaded.deployment.settings.transaction_timeout_s + 4)
+        own_broker.up()
+        back = loaded.flowing()
+        until(lambda back=back: start_again_if_ended(worker, codes) or back(), "predictions", 120)
+    loaded.check()
+    print(f"the worker ended with {codes}")
+
+
 def test_three_brokers_of_which_each_is_killed_once(tmp_path: Path, loaded_on: Make) -> None:
     cluster = Cluster(tmp_path / "cluster")
     try:
