@@ -13,12 +13,15 @@ import click
 
 from stream.commands.options import bootstrap_of, reader_of, with_settings
 from stream.commands.terminal import harmless, moment, write_table
+from stream.core.layout import Reason
 from stream.settings import Settings
 from stream.shell.reader import Reader, Record
 from stream.shell.republish import Republisher
 from stream.wire.topics import DEAD_LETTERS, INPUTS
 
 VALUE_CHARS_SHOWN = 4_000
+UNKNOWN = "?"  # what a dead letter does not say
+REASONS = (*(reason.name.lower() for reason in Reason if reason != Reason.NONE), UNKNOWN)
 MARK = "replayed-from"  # header of a record that was put back: place of its dead letter
 
 
@@ -45,6 +48,7 @@ def _filters(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--reason",
             "reasons",
+            type=click.Choice(REASONS),
             multiple=True,
             metavar="REASON",
             help="Only of this reason; may be given several times.",
@@ -205,12 +209,12 @@ def _letters(
 
 def _read(record: Record) -> DeadLetter:
     said = {name: harmless(value) for name, value in record.headers}
-    topic = said.get("topic", "?")
+    topic = said.get("topic", UNKNOWN)
     return DeadLetter(
         record,
-        said.get("reason", "?"),
-        said.get("message", "?"),
-        f"{topic}-{said.get('partition', '?')}-{said.get('offset', '?')}",
+        said.get("reason", UNKNOWN),
+        said.get("message", UNKNOWN),
+        f"{topic}-{said.get('partition', UNKNOWN)}-{said.get('offset', UNKNOWN)}",
         topic,
         said.get("truncated") == "true",
     )

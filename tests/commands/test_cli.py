@@ -70,6 +70,10 @@ def test_unknown_option_is_one_line(forecart, words):
         (("audit", "--settle", "-1"), "Invalid value for '--settle'"),
         (("simulate", "--days", "nan"), "Invalid value for '--days': nan is not a number"),
         (("simulate", "--rate", "inf"), "Invalid value for '--rate': inf is not a number"),
+        (
+            ("dlq", "replay", "--reason", "late", "--yes"),
+            "'late' is not one of 'undecodable', ",
+        ),
         (("dlq", "show", "x"), "'x' is not PARTITION-OFFSET of a dead letter, such as 2-17"),
     ],
 )
