@@ -104,6 +104,13 @@ class WorkerProcess:
             return []
         return [int(number) for number in found[-1][1].split(",") if number]
 
+    def owned_count(self) -> int:
+        """How many partitions it says that it owns; its log may be short of words, this is not."""
+        try:
+            return int(self.metric("forecart_assigned_partitions"))
+        except (OSError, IndexError):  # not up yet
+            return 0
+
     def metric(self, name: str, label: str = "") -> float:
         """Sum of a metric's samples, of all labels or of those with one, as it is written."""
         ports = re.findall(r"metrics and health on (http://\S+)", self.said())

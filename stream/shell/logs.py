@@ -9,6 +9,7 @@ import json
 import logging
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,6 +91,7 @@ class LimitedHandler(logging.StreamHandler[TextIO]):
         self._clock = clock
         self._kinds: dict[tuple[str, int, str], _Kind] = {}
         self.suppressed_count = 0  # ever
+        self._timer: threading.Timer | None = None  # where something is not said yet
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line, or count it. The handler's lock is held."""
@@ -108,6 +110,7 @@ class LimitedHandler(logging.StreamHandler[TextIO]):
             kind.said += 1
             super().emit(record)
         else:
+            self._tell_in_time()
             kind.suppressed += 1
             kind.last = record
             self.suppressed_count += 1
@@ -116,12 +119,31 @@ class LimitedHandler(logging.StreamHandler[TextIO]):
         """Say what was not said."""
         self.acquire()
         try:
+            if self._timer is not None:
+                self._timer.cancel()
             for kind in self._kinds.values():
                 self._tell(kind, self._clock())
             self._kinds.clear()
         finally:
             self.release()
         super().close()
+
+    def _tell_in_time(self) -> None:
+        """Have counts said when windows are over, though nothing else may be logged then."""
+        if self._timer is None:
+            self._timer = threading.Timer(WINDOW_S, self._time_is_over)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _time_is_over(self) -> None:
+        self.acquire()
+        try:
+            self._timer = None
+            self._tell_ended(self._clock())
+            if any(kind.suppressed for kind in self._kinds.values()):
+                self._tell_in_time()
+        finally:
+            self.release()
 
     def _tell_ended(self, now_s: float) -> None:
         ended = [key for key, kind in self._kinds.items() if now_s - kind.began_s >= WINDOW_S]

@@ -45,8 +45,8 @@ class Loaded:
         def divided() -> bool:
             for worker in workers:
                 worker.check_runs()
-            owned = [worker.owned() for worker in workers]
-            return all(owned) and sorted(p for some in owned for p in some) == self.partitions
+            owned = [worker.owned_count() for worker in workers]
+            return all(owned) and sum(owned) == len(self.partitions)
 
         until(divided, f"partitions divided among {instances}")
 

@@ -3,11 +3,13 @@
 import io
 import json
 import logging
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from stream.settings import Settings, SettingsError
+from stream.shell import logs
 from stream.shell.logs import BURST, KINDS_MAX, WINDOW_S, LimitedHandler, open_log
 from tests.hand_clock import HandClock
 
@@ -95,6 +97,7 @@ def limited(clock: HandClock) -> Iterator[tuple[logging.Logger, LimitedHandler, 
     logger.addHandler(handler)
     yield logger, handler, stream
     logger.removeHandler(handler)
+    handler.close()
 
 
 @pytest.mark.parametrize("count", [BURST - 1, BURST, BURST + 1])
@@ -134,6 +137,22 @@ def test_kinds_are_apart_and_critical_always_comes(limited):
     lines = stream.getvalue().splitlines()
     counts = {text: lines.count(text) for text in set(lines)}
     assert counts == {"one x": 2 * BURST, "two": BURST, "the end": 3 * BURST}
+
+
+def test_what_was_counted_is_said_though_nothing_else_is_logged(monkeypatch):
+    monkeypatch.setattr(logs, "WINDOW_S", 0.2)
+    stream = io.StringIO()
+    handler = LimitedHandler(stream)
+    record = logging.LogRecord("a", logging.INFO, "", 0, "took %s", (1,), None)
+    for _ in range(2):
+        for _ in range(BURST + 2):
+            handler.handle(record)
+        until = time.monotonic() + 10
+        while "2 more like this" not in stream.getvalue() and time.monotonic() < until:
+            time.sleep(0.01)
+        assert stream.getvalue().splitlines()[-1].endswith("not shown; the last: took 1")
+        stream.truncate(0)
+    handler.close()
 
 
 def test_what_was_counted_is_said_at_the_end(limited):
